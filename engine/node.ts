@@ -1,0 +1,93 @@
+import type { Static, TSchema } from 'typebox';
+import type { Message } from './message.ts';
+import type { ServiceName, Services } from './services.ts';
+
+export type NodeFamily = 'FILTER' | 'ENRICHMENT' | 'TRANSFORMATION' | 'ACTION' | 'ANALYTICS' | 'EXTERNAL' | 'FLOW';
+
+/** One emission: the message (changed or not) leaves by these relation types. `error` is the failure text of `Failure`. */
+export interface Emission {
+  readonly to: string | readonly string[];
+  readonly message?: Message;
+  readonly error?: string;
+  /** Overrides the definition's `effect` for this message. */
+  readonly effect?: boolean;
+}
+
+/**
+ * Where a message goes: a relation type; an emission; or a list of emissions, each of which becomes a new message (copy with a new id) while the original is
+ * acknowledged. `[]` acknowledges without going on. Throwing takes `Failure`; in `processBatch` an Error in the list does so for its message alone.
+ */
+export type Outcome = string | Emission | readonly Emission[];
+
+export interface NodeInfo {
+  readonly id: string;
+  readonly name: string;
+  readonly chainId: string;
+  readonly chainName: string;
+  readonly tenantId: string;
+  readonly queueName: string | null;
+}
+
+export type NodeContext<C, State, N extends ServiceName> = {
+  readonly config: C;
+  readonly node: NodeInfo;
+  readonly state: State;
+} & Pick<Services, N>;
+
+/** What a node gets when it starts; services whose writes need a batch are not there yet. */
+export type StartContext<C> = {
+  readonly config: C;
+  readonly node: NodeInfo;
+  readonly scripts: Pick<Services['scripts'], 'check'>;
+  readonly chains: Services['chains'];
+  readonly entities: Pick<Services['entities'], 'find'>;
+  /** Runs `tick` about every `everyMs` while the chain is loaded, in the lane of its originator; what it emits leaves the node by its relation. Drift-free. */
+  readonly every: (everyMs: number, tick: (run: Pick<Services, 'scripts' | 'messages'>) => Promise<readonly Emission[] | 'stop'>) => void;
+};
+
+export interface NodeDefinition<S extends TSchema = TSchema, State = unknown, N extends ServiceName = ServiceName> {
+  /** ThingsBoard's class name, or `family.name` of our own. */
+  readonly type: string;
+  /** Other class strings under which the same node is found in files. */
+  readonly aliases?: readonly string[];
+  /** `configurationVersion`. */
+  readonly version: number;
+  readonly family: NodeFamily;
+  readonly label: string;
+  readonly summary: string;
+  /** Without `Failure`, which every node has. */
+  readonly relations: readonly string[];
+  /** The user may draw any label (switch, output of a called chain). */
+  readonly customRelations?: boolean;
+  readonly inputs?: boolean;
+  readonly usesQueueName?: boolean;
+  /** Only in chains of this type. Default both. */
+  readonly chainTypes?: readonly ('CORE' | 'EDGE')[];
+  /** Success (any relation but Failure) means that something was stored or sent: the message counts as *stored*. */
+  readonly effect?: boolean;
+  readonly config: S;
+  /** What a freshly dropped node gets (`defaultConfiguration` of the palette). */
+  readonly defaults: Record<string, unknown>;
+  /** ThingsBoard's "empty configuration" nodes accept any key; the others are saved and unusable with an unknown one (rule-nodes §1.6, §7 row 2). */
+  readonly anyKey?: boolean;
+  /** Keys that Java reads as something else than false, 0 or null when they are missing. */
+  readonly missing?: Record<string, unknown>;
+  /** Step i takes a configuration of version i to i+1; may throw (rule-nodes §1.5). Pure. */
+  readonly upgrades?: readonly ((config: Record<string, unknown>) => Record<string, unknown>)[];
+  readonly needs?: readonly N[];
+  /** Refused at save, 400 `'<name>' node configuration is invalid: …` (rule-nodes §7 row 2). Gives the text after the colon, or null. */
+  refuse?(config: Record<string, unknown>): string | null;
+  /** Makes the node's state. Throwing makes the node unusable with this reason; messages that reach it fail. */
+  start?(context: StartContext<Static<S>>): State | Promise<State>;
+  stop?(state: State): void;
+  process?(message: Message, context: NodeContext<Static<S>, State, N>): Outcome | Promise<Outcome>;
+  processBatch?(messages: readonly Message[], context: NodeContext<Static<S>, State, N>): readonly (Outcome | Error)[] | Promise<readonly (Outcome | Error)[]>;
+}
+
+/** Gives the definition its types. `process` for one message, or `processBatch` when the work crosses a boundary (script, store, broker). */
+export const defineNode = <S extends TSchema, State = undefined, N extends ServiceName = never>(definition: NodeDefinition<S, State, N>): NodeDefinition<S, State, N> =>
+  definition;
+
+/** A definition whose types no longer matter, as registries and the runner hold it. */
+// biome-ignore lint/suspicious/noExplicitAny: variance: a list of nodes of different configurations
+export type AnyNode = NodeDefinition<any, any, any>;

@@ -1,0 +1,16 @@
+import type { TSchema } from 'typebox';
+
+/**
+ * Port for what must not lie readable in the store: AES-256-GCM, key from the environment or a file of mode 600 in the data folder.
+ * Fields are those that a schema marks `secret: true`, at any depth, also inside unions.
+ */
+export interface Secrets {
+  seal(text: string): string;
+  open(sealed: string): string;
+  /** Copy for the store: every secret text sealed; absent or null ones are taken from `stored` (an edit that sends none keeps the old one). */
+  sealConfig(schema: TSchema, config: unknown, stored?: unknown): unknown;
+  /** Copy for the one who connects. */
+  openConfig(schema: TSchema, config: unknown): unknown;
+  /** Copy for the API: secrets left out. */
+  redactConfig(schema: TSchema, config: unknown): unknown;
+}

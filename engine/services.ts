@@ -1,0 +1,143 @@
+import type { KeyValue, Value } from './json.ts';
+import type { AttributeScope, EntityRef, Message } from './message.ts';
+import type { Script, ScriptArgs, ScriptFault, ScriptResult } from './script.ts';
+import type { Aggregation, Attribute, Doc, Point, Relation, SortOrder } from './store.ts';
+
+/**
+ * What a rule node may ask for (`needs` of `defineNode`), bound to one tenant and one batch: writes are collected in the batch's unit of work and
+ * become durable with it; reads see what the batch has written before (read your writes). `#engine/services/` builds them over a Work and the Store.
+ */
+export interface Services {
+  attributes: {
+    find(entity: EntityRef, scope: AttributeScope, keys?: readonly string[]): Promise<Attribute[]>;
+    save(entity: EntityRef, scope: AttributeScope, values: readonly KeyValue[], ts: number): void;
+    remove(entity: EntityRef, scope: AttributeScope, keys: readonly string[]): void;
+    /** Tells the device's live session, if there is one, after the commit. */
+    notifyDevice(deviceId: string, change: { readonly updated: readonly KeyValue[] } | { readonly deleted: readonly string[] }): void;
+  };
+  telemetry: {
+    latest(entity: EntityRef, keys: readonly string[]): Promise<Map<string, Point>>;
+    /** @param ttlMs 0 = kept for ever (or the tenant profile's default). */
+    save(entity: EntityRef, ts: number, values: readonly KeyValue[], options?: { ttlMs?: number; history?: boolean; latest?: boolean }): void;
+    history(entity: EntityRef, query: { keys: readonly string[]; startTs: number; endTs: number; aggregation: Aggregation; limit: number; order: SortOrder }): Promise<Map<string, Point[]>>;
+  };
+  alarms: {
+    /** Latest not cleared alarm of (originator, type). */
+    active(originator: EntityRef, type: string): Promise<Alarm | null>;
+    byId(id: string): Promise<Alarm | null>;
+    create(alarm: NewAlarm): Promise<Alarm>;
+    update(alarm: Alarm): Promise<Alarm>;
+    clear(alarm: Alarm, clearTs: number, details: unknown): Promise<Alarm>;
+    /** Alarm info JSON as alarm messages carry it (rule-nodes §7 row 16). */
+    toJson(alarm: Alarm): Promise<string>;
+  };
+  entities: {
+    /** The entity's JSON as the REST API shows it, or null. */
+    find(entity: EntityRef): Promise<Doc | null>;
+    byName(type: EntityRef['entityType'], name: string): Promise<Doc | null>;
+    /** Name, type (profile), label, customer of a device or asset; kept in memory. */
+    summary(entity: EntityRef): Promise<EntitySummary | null>;
+    customerOf(entity: EntityRef): Promise<string | null>;
+  };
+  relations: {
+    find(query: { from?: EntityRef; to?: EntityRef; type?: string }): Promise<Relation[]>;
+    /** Breadth first over relations with levels and filters, as "relations query" of the nodes. */
+    search(root: EntityRef, query: RelationsQuery): Promise<EntityRef[]>;
+    save(relation: Relation): void;
+    remove(relation: Relation): void;
+  };
+  scripts: {
+    check(script: Script): Promise<ScriptFault | null>;
+    run(script: Script, calls: readonly ScriptArgs[]): Promise<ScriptResult[]>;
+  };
+  messages: {
+    /** A new message into the default chain of its originator, through its lane, when the batch is durable. Counted by the tenant's ledger unless `owner` is given. */
+    enqueue(message: Message): void;
+    newId(): string;
+    now(): number;
+  };
+  downlinks: {
+    /**
+     * Hands (msg, metadata, msgType) to an integration's downlink converter. @throws Rejected when the integration is absent, disabled, of another tenant, or the
+     * originator is neither device nor asset. Accepted means QUEUED durably with the batch, not delivered.
+     */
+    push(integrationId: string, message: Message): Promise<void>;
+  };
+  rpc: {
+    /** To the device's live session. Resolves when it answered, timed out, or there is none. Call it after the batch: the answer is a new message. */
+    call(request: RpcRequest): Promise<RpcAnswer>;
+    /** An answer to a request of the device (TO_SERVER_RPC_REQUEST), after the commit. */
+    reply(sessionId: string, requestId: string, data: string): void;
+    /** Completes a waiting `POST /api/rpc/…` of this request id after the commit. */
+    complete(requestUUID: string, answer: RpcAnswer): void;
+  };
+  rest: {
+    /** Answers a waiting `POST /api/rule-engine/…` after the commit. */
+    reply(requestUUID: string, message: Message): void;
+  };
+  chains: {
+    exists(chainId: string): boolean;
+    /** Default chain of the originator's device or asset profile, else null. */
+    defaultOf(entity: EntityRef): Promise<string | null>;
+  };
+  log: { info(text: string): void };
+}
+export type ServiceName = keyof Services;
+
+export interface EntitySummary {
+  readonly ref: EntityRef;
+  readonly name: string;
+  readonly type: string;
+  readonly label: string | null;
+  readonly profileId: string | null;
+  readonly customerId: string | null;
+}
+
+export type Severity = 'CRITICAL' | 'MAJOR' | 'MINOR' | 'WARNING' | 'INDETERMINATE';
+
+export interface Alarm {
+  readonly id: string;
+  readonly tenantId: string;
+  readonly createdTime: number;
+  readonly customerId: string | null;
+  readonly type: string;
+  readonly originator: EntityRef;
+  readonly severity: Severity;
+  readonly acknowledged: boolean;
+  readonly cleared: boolean;
+  readonly assigneeId: string | null;
+  readonly startTs: number;
+  readonly endTs: number;
+  readonly ackTs: number;
+  readonly clearTs: number;
+  readonly assignTs: number;
+  readonly details: unknown;
+  readonly propagate: boolean;
+  readonly propagateToOwner: boolean;
+  readonly propagateToTenant: boolean;
+  readonly propagateRelationTypes: readonly string[];
+}
+export type NewAlarm = Omit<Alarm, 'id' | 'tenantId' | 'createdTime' | 'acknowledged' | 'cleared' | 'assigneeId' | 'ackTs' | 'clearTs' | 'assignTs'>;
+
+export interface RelationsQuery {
+  readonly direction: 'FROM' | 'TO';
+  /** 0 or less: unlimited. */
+  readonly maxLevel: number;
+  readonly fetchLastLevelOnly: boolean;
+  readonly filters: readonly { readonly relationType: string; readonly entityTypes: readonly string[]; readonly negate?: boolean }[];
+}
+
+export interface RpcRequest {
+  readonly requestUUID: string;
+  readonly deviceId: string;
+  readonly method: string;
+  /** JSON text. */
+  readonly params: string;
+  readonly oneway: boolean;
+  /** Unix ms. */
+  readonly expiresAt: number;
+}
+
+export type RpcAnswer = { readonly ok: true; /** JSON text, null for one-way. */ readonly data: string | null } | { readonly ok: false; readonly error: 'NO_ACTIVE_CONNECTION' | 'TIMEOUT' | 'FAILED' };
+
+export type { KeyValue, Value };
