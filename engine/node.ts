@@ -11,13 +11,33 @@ export interface Emission {
   readonly error?: string;
   /** Overrides the definition's `effect` for this message. */
   readonly effect?: boolean;
+  /** From here on no failure holds the message for another try: it becomes a dead letter at once ("acknowledge" node). */
+  readonly acknowledge?: boolean;
 }
+
+/** How the flow nodes leave the path that the connections draw. */
+export type Flow =
+  /**
+   * "rule chain": (chain, node) goes on the message's stack and it goes on at the first node of that chain, which runs whole before the caller goes on.
+   * Unknown chain, or one without a first node: acknowledged. Own (chain, node) already on the stack: `Failure`.
+   */
+  | { readonly call: string; readonly message?: Message }
+  /** "output": pops the stack and goes on behind the calling node by this label. Empty stack, or caller gone: acknowledged. */
+  | { readonly return: string }
+  /** "checkpoint": a copy with a new id goes to the end of its lane and continues behind this node by `Success`; the original is acknowledged. */
+  | { readonly requeue: string | null }
+  /**
+   * The message is acknowledged; when the batch is durable `later` runs once, beside the lane, and what it emits become new messages behind this node
+   * (a device's answer). Throwing emits the message by `Failure`. Not run again after a crash.
+   */
+  | { readonly later: () => Promise<readonly Emission[]> };
 
 /**
  * Where a message goes: a relation type; an emission; or a list of emissions, each of which becomes a new message (copy with a new id) while the original is
- * acknowledged. `[]` acknowledges without going on. Throwing takes `Failure`; in `processBatch` an Error in the list does so for its message alone.
+ * acknowledged. `[]` acknowledges without going on. A list of one is no copy: the message itself goes on. Throwing takes `Failure`; in `processBatch` an Error
+ * in the list does so for its message alone. An error of our own with retry `later` or `reconnect` and an unconnected `Failure` holds the message for another try.
  */
-export type Outcome = string | Emission | readonly Emission[];
+export type Outcome = string | Emission | readonly Emission[] | Flow;
 
 export interface NodeInfo {
   readonly id: string;
