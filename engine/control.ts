@@ -1,6 +1,6 @@
-import type { AttributeScope } from './message.ts';
 import type { InboundReply, InboundRequest } from './integration.ts';
 import type { KeyValue } from './json.ts';
+import type { AttributeScope } from './message.ts';
 import type { RpcAnswer, RpcRequest } from './services.ts';
 
 /** Port: what the API asks of those who are alive; the actors implement it. */
@@ -48,8 +48,12 @@ export interface Waiting {
   /** Resolves with the chain's reply (JSON text), or null at the deadline. */
   restReply(requestUUID: string, timeoutMs: number): Promise<string | null>;
   answerRest(requestUUID: string, data: string): void;
-  /** Resolves with the answer, or `TIMEOUT` at the deadline. */
-  rpcAnswer(requestUUID: string, timeoutMs: number): Promise<RpcAnswer>;
+  /**
+   * Resolves with the answer; at the deadline with `TIMEOUT` when a session of the device took the request, else with `NO_ACTIVE_CONNECTION`.
+   * @param twoWay only an answer that carries data counts: that a downlink was accepted answers nobody who asked a question.
+   */
+  rpcAnswer(requestUUID: string, timeoutMs: number, twoWay?: boolean): Promise<RpcAnswer>;
+  /** A missing connection is no answer yet: another node of the chain may still take the request before the deadline. */
   answerRpc(requestUUID: string, answer: RpcAnswer): void;
 
   /** A live session of a device (long poll, later MQTT). Returns its end. */
@@ -59,9 +63,14 @@ export interface Waiting {
   answerDeviceCall(deviceId: string, requestId: number, data: string): boolean;
   notifyAttributes(deviceId: string, change: AttributeChange): void;
   replyToDevice(sessionId: string, requestId: string, data: string): void;
+  /** The process stops: everyone who waits gets the answer of a passed deadline. */
+  close(): void;
 }
 
-export type AttributeChange = { readonly scope: AttributeScope } & ({ readonly updated: readonly KeyValue[] } | { readonly deleted: readonly string[] });
+export type AttributeChange = { readonly scope: AttributeScope } & (
+  | { readonly updated: readonly KeyValue[] }
+  | { readonly deleted: readonly string[] }
+);
 
 export interface DeviceSession {
   readonly id: string;
