@@ -22,7 +22,11 @@ export interface DeviceInput {
   readonly report: (event: DeviceReport, active: boolean) => void;
 }
 
-export type DeviceEvent = { type: 'SPOKE'; at: number } | { type: 'SILENT'; at: number } | { type: 'CONNECTED'; at: number } | { type: 'DISCONNECTED'; at: number };
+export type DeviceEvent =
+  | { type: 'SPOKE'; at: number }
+  | { type: 'SILENT'; at: number }
+  | { type: 'CONNECTED'; at: number }
+  | { type: 'DISCONNECTED'; at: number };
 
 /** Life of one device: active while it speaks, inactive after its silence. Machines move on such events only; telemetry costs none. */
 export const deviceMachine = setup({

@@ -33,7 +33,12 @@ const PASSIVE_AFTER = 2;
 const numberOf = (attribute: Attribute | undefined): number => (attribute?.value.type === 'LONG' ? Number(attribute.value.value) : 0);
 
 /** The devices that are awake in this process, created on their first message. */
-export function createDevices({ backend, inactivityMs, now, log }: DevicesOptions): Control['devices'] & { start(): void; stop(): Promise<void>; count(): number } {
+export function createDevices({
+  backend,
+  inactivityMs,
+  now,
+  log,
+}: DevicesOptions): Control['devices'] & { start(): void; stop(): Promise<void>; count(): number } {
   const entries = new Map<string, Entry>();
   const waking = new Map<string, Promise<Entry | null>>();
   let sweepTimer: NodeJS.Timeout | undefined;
@@ -56,7 +61,10 @@ export function createDevices({ backend, inactivityMs, now, log }: DevicesOption
     if (!device) return forget(entry);
     const work = new Work();
     const state: Record<DeviceReport, readonly KeyValue[]> = {
-      ACTIVITY_EVENT: [['active', { type: 'BOOLEAN', value: true }], ['lastActivityTime', { type: 'LONG', value: times.lastActivityTime }]],
+      ACTIVITY_EVENT: [
+        ['active', { type: 'BOOLEAN', value: true }],
+        ['lastActivityTime', { type: 'LONG', value: times.lastActivityTime }],
+      ],
       INACTIVITY_EVENT: [
         ['active', { type: 'BOOLEAN', value: false }],
         ['lastActivityTime', { type: 'LONG', value: times.lastActivityTime }],
@@ -183,11 +191,12 @@ export function createDevices({ backend, inactivityMs, now, log }: DevicesOption
     activity(tenantId, deviceId) {
       const entry = entries.get(deviceId);
       if (entry?.active) entry.times.lastActivityTime = now();
-      else awake(tenantId, deviceId).then((found) => {
-        if (!found) return;
-        if (found.active) found.times.lastActivityTime = now();
-        else found.actor.send({ type: 'SPOKE', at: now() });
-      }, failed);
+      else
+        awake(tenantId, deviceId).then((found) => {
+          if (!found) return;
+          if (found.active) found.times.lastActivityTime = now();
+          else found.actor.send({ type: 'SPOKE', at: now() });
+        }, failed);
     },
     connected(tenantId, deviceId) {
       awake(tenantId, deviceId).then((entry) => entry?.actor.send({ type: 'CONNECTED', at: now() }), failed);

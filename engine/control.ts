@@ -18,6 +18,8 @@ export interface Control {
   readonly chains: {
     /** Reason why a node is not usable, by node id; nodes that run are absent. */
     problems(tenantId: string, chainId: string): ReadonlyMap<string, string>;
+    /** Resolves when the newest saved revision of this tenant's chains is the one that runs: await it after a commit that changed one, before answering. */
+    settled(tenantId: string): Promise<void>;
   };
   readonly devices: {
     /** The device spoke (device API): active from now on. */

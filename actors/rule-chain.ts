@@ -1,0 +1,59 @@
+import { assign, fromPromise, setup } from 'xstate';
+import type { CompiledChain } from '#engine/chain.ts';
+
+export interface ChainInput {
+  /** Compiles and starts the newest saved revision; nodes of `previous` that did not change go on with their state. Null: the chain is gone or empty. */
+  readonly load: (previous: CompiledChain | null) => Promise<CompiledChain | null>;
+  readonly stop: (chain: CompiledChain) => void;
+  readonly now: () => number;
+}
+
+export interface ChainContext extends ChainInput {
+  /** What messages run through; the old one until a reload is ready. */
+  readonly chain: CompiledChain | null;
+  /** Why the last load failed; the chain that was there goes on. */
+  readonly reason: string | null;
+  readonly since: number;
+}
+
+export type ChainEvent = { type: 'SAVED' } | { type: 'REMOVED' };
+
+/** Life of one rule chain: loading, running, failed (as a whole; single nodes fail by themselves), removed. A save during a load loads again. */
+export const chainMachine = setup({
+  types: { context: {} as ChainContext, events: {} as ChainEvent, input: {} as ChainInput },
+  actors: {
+    load: fromPromise<CompiledChain | null, { load: ChainInput['load']; previous: CompiledChain | null }>(({ input }) => input.load(input.previous)),
+  },
+  actions: {
+    stopChain: ({ context }) => {
+      if (context.chain) context.stop(context.chain);
+    },
+  },
+}).createMachine({
+  id: 'rule-chain',
+  context: ({ input }) => ({ ...input, chain: null, reason: null, since: input.now() }),
+  initial: 'loading',
+  on: { REMOVED: '.removed' },
+  states: {
+    loading: {
+      invoke: {
+        src: 'load',
+        input: ({ context }) => ({ load: context.load, previous: context.chain }),
+        onDone: { target: 'running', actions: assign({ chain: ({ event }) => event.output, reason: null, since: ({ context }) => context.now() }) },
+        onError: {
+          target: 'failed',
+          actions: assign({
+            reason: ({ event }) => (event.error instanceof Error ? event.error.message : String(event.error)),
+            since: ({ context }) => context.now(),
+          }),
+        },
+      },
+      on: { SAVED: 'reloading' },
+    },
+    /** Saved again while a load is under way: that load's result would be the old revision. */
+    reloading: { always: 'loading' },
+    running: { on: { SAVED: 'loading' } },
+    failed: { on: { SAVED: 'loading' } },
+    removed: { type: 'final', entry: ['stopChain', assign({ chain: null })] },
+  },
+});
