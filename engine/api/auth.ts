@@ -1,0 +1,210 @@
+import { randomUUID } from 'node:crypto';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
+import { type EntityRef, NULL_ID } from '../message.ts';
+import type { Doc } from '../store.ts';
+import { Work } from '../work.ts';
+import type { ApiContext, Authority, Caller } from './context.ts';
+import { ErrorCode, forbidden, unauthorized } from './errors.ts';
+
+/** Who calls (specs: rest-api §1.5): tokens, API keys, sessions, and the hook that puts `request.caller` in front of every route that is not open. */
+
+export interface TokenPair {
+  readonly token: string;
+  readonly refreshToken: string;
+}
+
+/** Body of USER_CREDENTIALS, whose uniqueKey and ref are the user's id. */
+export interface UserCredentials {
+  readonly enabled: boolean;
+  readonly password: string | null;
+  readonly activateToken: string | null;
+  readonly activateTokenExpTime: number | null;
+  readonly resetToken: string | null;
+  readonly resetTokenExpTime: number | null;
+  readonly lastLoginTs: number | null;
+  readonly failedLoginAttempts: number;
+  /** Tokens issued in a second before this are void, Unix s: password change, disabling. */
+  readonly validFrom: number;
+  /** Sessions that logged out → when their last token ends, Unix ms. */
+  readonly endedSessions: Readonly<Record<string, number>>;
+}
+
+export interface Account {
+  readonly user: Doc;
+  readonly credentials: Doc<UserCredentials & Record<string, unknown>> | null;
+}
+
+interface AccessClaims {
+  readonly sub: string;
+  readonly userId: string;
+  readonly scopes: readonly string[];
+  readonly sessionId: string;
+  readonly iat: number;
+  readonly exp: number;
+}
+
+export interface Tokens {
+  /** A new pair; a new session unless one is named. */
+  pair(user: Doc): TokenPair;
+  /** @throws HttpError 401, or 400 for an access token. */
+  refresh(refreshToken: string): Promise<TokenPair>;
+  account(userId: string): Promise<Account | null>;
+  /** The credentials with `change` made, saved and durable. */
+  changeCredentials(account: Account, change: Partial<UserCredentials>, work?: Work): Promise<void>;
+  /** Seconds that a session's tokens live at most. */
+  readonly sessionSeconds: number;
+}
+
+declare module 'fastify' {
+  interface FastifyInstance {
+    tokens: Tokens;
+  }
+}
+
+export const ACCESS_SECONDS = 9000;
+export const REFRESH_SECONDS = 604_800;
+export const ISSUER = 'thingsboard.io';
+const REFRESH = 'REFRESH_TOKEN';
+const ALLOWED: Readonly<Record<string, readonly Authority[]>> = {
+  S: ['SYS_ADMIN'],
+  T: ['TENANT_ADMIN'],
+  C: ['CUSTOMER_USER'],
+  TC: ['TENANT_ADMIN', 'CUSTOMER_USER'],
+  ST: ['SYS_ADMIN', 'TENANT_ADMIN'],
+  STC: ['SYS_ADMIN', 'TENANT_ADMIN', 'CUSTOMER_USER'],
+};
+
+export const authorityOf = (user: Doc): Authority => user.body['authority'] as Authority;
+
+export function createTokens(app: FastifyInstance, context: ApiContext): Tokens {
+  const { store } = context.backend;
+  const accounts = new Map<string, Account>();
+  const userOf = new Map<string, string>();
+  // Every call needs its user: kept until the user or the credentials change.
+  context.backend.onChange((changes) => {
+    for (const { collection, id } of changes) {
+      if (collection === 'USER') accounts.delete(id);
+      else if (collection === 'USER_CREDENTIALS') accounts.delete(userOf.get(id) ?? '');
+    }
+  });
+
+  const tokens: Tokens = {
+    sessionSeconds: REFRESH_SECONDS,
+    pair(user) {
+      const iat = Math.floor(context.now() / 1000);
+      const sessionId = randomUUID();
+      const common = { sub: user.name, userId: user.id, sessionId, iss: ISSUER, iat, isPublic: false };
+      const token = app.jwt.sign({
+        ...common,
+        scopes: [authorityOf(user)],
+        exp: iat + ACCESS_SECONDS,
+        firstName: user.body['firstName'] ?? undefined,
+        lastName: user.body['lastName'] ?? undefined,
+        enabled: true,
+        tenantId: user.tenantId,
+        customerId: user.customerId ?? NULL_ID,
+      });
+      const refreshToken = app.jwt.sign({ ...common, scopes: [REFRESH], exp: iat + REFRESH_SECONDS, jti: randomUUID() });
+      return { token, refreshToken };
+    },
+    async refresh(refreshToken) {
+      const claims = verify(app, refreshToken);
+      if (!claims.scopes.includes(REFRESH)) throw unauthorized('Invalid Refresh Token scope');
+      const account = await tokens.account(claims.userId);
+      if (!account) throw unauthorized('User not found by refresh token');
+      if (!account.credentials?.body.enabled) throw unauthorized('User account is not active');
+      if (outdated(account, claims)) throw unauthorized('Token is outdated');
+      return tokens.pair(account.user);
+    },
+    async account(userId) {
+      const known = accounts.get(userId);
+      if (known) return known;
+      const tenantId = await store.ownerOf('USER', userId);
+      const user = tenantId === null ? null : await store.doc('USER', tenantId, userId);
+      if (!user) return null;
+      const credentials = (await store.docByKey('USER_CREDENTIALS', userId)) as Account['credentials'];
+      const account = { user, credentials };
+      if (credentials) userOf.set(credentials.id, userId);
+      if (accounts.size >= 10_000) accounts.clear();
+      accounts.set(userId, account);
+      return account;
+    },
+    async changeCredentials({ user, credentials }, change, work = new Work()) {
+      if (!credentials) throw unauthorized('User account is not active');
+      const now = context.now();
+      const body = { ...credentials.body, ...change };
+      const endedSessions = Object.fromEntries(Object.entries(body.endedSessions).filter(([, end]) => end > now));
+      work.docs.push({ doc: { ...credentials, body: { ...body, endedSessions } } });
+      await context.backend.commit(work);
+      accounts.delete(user.id);
+    },
+  };
+  return tokens;
+}
+
+/** @throws HttpError 401/11 for a bad signature and an expired token alike, 401/10 for what is no token. */
+function verify(app: FastifyInstance, token: string): AccessClaims {
+  if (token.split('.').length !== 3) throw unauthorized('Invalid username or password');
+  try {
+    return app.jwt.verify<AccessClaims>(token);
+  } catch {
+    throw unauthorized('Token has expired', ErrorCode.JWT_TOKEN_EXPIRED);
+  }
+}
+
+const outdated = ({ credentials }: Account, { sessionId, iat }: AccessClaims): boolean =>
+  credentials !== null && (iat < credentials.body.validFrom || sessionId in credentials.body.endedSessions);
+
+function callerOf({ user }: Account, sessionId: string): Caller {
+  return {
+    userId: user.id,
+    email: user.name,
+    firstName: (user.body['firstName'] as string | null | undefined) ?? null,
+    lastName: (user.body['lastName'] as string | null | undefined) ?? null,
+    authority: authorityOf(user),
+    tenantId: user.tenantId,
+    customerId: user.customerId ?? NULL_ID,
+    sessionId,
+    ref: { entityType: 'USER', id: user.id } satisfies EntityRef,
+  };
+}
+
+async function byToken(app: FastifyInstance, token: string): Promise<Caller> {
+  const claims = verify(app, token);
+  if (claims.scopes.includes(REFRESH)) throw unauthorized('A refresh token is no access token');
+  const account = await app.tokens.account(claims.userId);
+  if (!account?.credentials?.body.enabled || outdated(account, claims)) throw unauthorized('Token has expired', ErrorCode.JWT_TOKEN_EXPIRED);
+  return callerOf(account, claims.sessionId);
+}
+
+async function byApiKey(app: FastifyInstance, context: ApiContext, value: string): Promise<Caller> {
+  const key = await context.backend.store.docByKey('API_KEY', value);
+  if (!key) throw unauthorized('Invalid username or password');
+  if (key.body['enabled'] !== true) throw unauthorized('API key is disabled');
+  const expires = Number(key.body['expirationTime'] ?? 0);
+  if (expires > 0 && expires < context.now()) throw unauthorized('API key is expired');
+  const account = await app.tokens.account(key.ref ?? '');
+  if (!account?.credentials?.body.enabled) throw unauthorized('User account is not active');
+  return callerOf(account, key.id);
+}
+
+/** @throws HttpError 401. */
+export async function authenticate(app: FastifyInstance, context: ApiContext, request: FastifyRequest): Promise<Caller> {
+  const header = request.headers['x-authorization'] ?? request.headers.authorization;
+  if (typeof header !== 'string') throw unauthorized();
+  if (header.startsWith('Bearer ')) return byToken(app, header.slice(7).trim());
+  if (header.startsWith('ApiKey ')) return byApiKey(app, context, header.slice(7).trim());
+  throw unauthorized();
+}
+
+/** Sets `request.caller` and refuses who may not call the route; routes are for tenant and customer users unless they say otherwise. */
+export function guard(app: FastifyInstance, context: ApiContext): void {
+  app.decorateRequest('caller', null as unknown as Caller);
+  app.addHook('onRequest', async (request) => {
+    const { who = 'TC' } = request.routeOptions.config;
+    if (who === 'open' || (request.is404 && !request.url.startsWith('/api/'))) return;
+    const caller = await authenticate(app, context, request);
+    if (!request.is404 && !ALLOWED[who]!.includes(caller.authority)) throw forbidden();
+    request.caller = caller;
+  });
+}

@@ -1,0 +1,36 @@
+import type { FastifyInstance } from 'fastify';
+import { badRequest } from './errors.ts';
+
+/** How bodies are read (specs: rest-api §1.7). Parsers belong to the plugin that adds them. */
+
+/** JSON only; an empty body with a JSON content type is no body. */
+export function jsonBodies(app: FastifyInstance): void {
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser('application/json', { parseAs: 'string' }, (_request, text, done) => {
+    if (text === '') return done(null, undefined);
+    try {
+      const body: unknown = JSON.parse(text as string);
+      done(null, body === null ? undefined : body);
+    } catch (error) {
+      done(badRequest(`Body is no JSON: ${(error as Error).message}`));
+    }
+  });
+}
+
+/** Raw text, JSON or not, for routes whose numbers must keep their spelling: they parse it themselves. */
+export function textBodies(app: FastifyInstance): void {
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser(['application/json', 'text/plain'], { parseAs: 'string' }, (_request, text, done) => done(null, text));
+}
+
+/** Any content type, as text. */
+export function anyTextBodies(app: FastifyInstance): void {
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser('*', { parseAs: 'string' }, (_request, text, done) => done(null, text));
+}
+
+/** Any content type, as bytes. */
+export function byteBodies(app: FastifyInstance): void {
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, bytes, done) => done(null, bytes));
+}

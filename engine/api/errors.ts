@@ -1,0 +1,71 @@
+import type { FastifyInstance, FastifyReply } from 'fastify';
+import { AppError, type AppErrorOptions, Busy, ConfigError, Duplicate, NotConnected, NotDurable, Timeout, VersionConflict } from '../errors.ts';
+
+/** Error codes of ThingsBoard's clients (specs: rest-api §1.4). */
+export const ErrorCode = {
+  GENERAL: 2,
+  AUTHENTICATION: 10,
+  JWT_TOKEN_EXPIRED: 11,
+  CREDENTIALS_EXPIRED: 15,
+  PERMISSION_DENIED: 20,
+  INVALID_ARGUMENTS: 30,
+  BAD_REQUEST_PARAMS: 31,
+  ITEM_NOT_FOUND: 32,
+  TOO_MANY_REQUESTS: 33,
+  VERSION_CONFLICT: 35,
+  PASSWORD_VIOLATION: 45,
+} as const;
+
+/** An answer that is not 200, with ThingsBoard's error body. */
+export class HttpError extends AppError {
+  readonly status: number;
+  readonly errorCode: number;
+  constructor(status: number, errorCode: number, message: string, options?: AppErrorOptions) {
+    super(`http-${status}`, 'never', message, options);
+    this.status = status;
+    this.errorCode = errorCode;
+  }
+}
+
+export const badRequest = (text: string): HttpError => new HttpError(400, ErrorCode.BAD_REQUEST_PARAMS, text);
+export const notFound = (text = "Requested item wasn't found!"): HttpError => new HttpError(404, ErrorCode.ITEM_NOT_FOUND, text);
+export const forbidden = (text = "You don't have permission to perform this operation!"): HttpError =>
+  new HttpError(403, ErrorCode.PERMISSION_DENIED, text);
+export const unauthorized = (text = 'Authentication failed', errorCode: number = ErrorCode.AUTHENTICATION): HttpError =>
+  new HttpError(401, errorCode, text);
+
+/** Status and code of an error of ours; null = a bug. */
+function statusOf(error: Error): { status: number; errorCode: number } | null {
+  if (error instanceof HttpError) return error;
+  if (error instanceof VersionConflict) return { status: 409, errorCode: ErrorCode.VERSION_CONFLICT };
+  if (error instanceof ConfigError || error instanceof Duplicate) return { status: 400, errorCode: ErrorCode.BAD_REQUEST_PARAMS };
+  if (error instanceof Busy) return { status: 429, errorCode: ErrorCode.TOO_MANY_REQUESTS };
+  if (error instanceof NotDurable || error instanceof NotConnected) return { status: 503, errorCode: ErrorCode.GENERAL };
+  if (error instanceof Timeout) return { status: 504, errorCode: ErrorCode.GENERAL };
+  if (error instanceof AppError) return { status: 400, errorCode: ErrorCode.BAD_REQUEST_PARAMS };
+  // Fastify's own: body too big, wrong content type, broken JSON, …
+  const { statusCode } = error as { statusCode?: number };
+  if (statusCode !== undefined && statusCode >= 400 && statusCode < 500) return { status: statusCode, errorCode: ErrorCode.BAD_REQUEST_PARAMS };
+  return null;
+}
+
+export function sendError(reply: FastifyReply, status: number, errorCode: number, message: string): FastifyReply {
+  return reply
+    .code(status)
+    .type('application/json')
+    .send(JSON.stringify({ status, message, errorCode, timestamp: Date.now() }));
+}
+
+/** Every error leaves in one shape. */
+export function handleErrors(app: FastifyInstance): void {
+  app.setErrorHandler((error: Error, request, reply) => {
+    const known = statusOf(error);
+    if (!known) {
+      request.log.error({ err: error, method: request.method, route: request.routeOptions.url }, 'unexpected error');
+      return sendError(reply, 500, ErrorCode.GENERAL, error.message || 'Internal error');
+    }
+    if (error instanceof Busy) reply.header('Retry-After', Math.max(1, Math.ceil(error.afterMs / 1000)));
+    if (error instanceof NotDurable) reply.header('Retry-After', 1);
+    return sendError(reply, known.status, known.errorCode, error.message);
+  });
+}
