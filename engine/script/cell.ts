@@ -1,0 +1,217 @@
+import ivm from 'isolated-vm';
+import type { ScriptKind } from '../script.ts';
+import { MAX_RESULT_CHARS } from './outcome.ts';
+import { type MakeRunner, type Runner, sandbox } from './sandbox.ts';
+
+/** A script as a host knows it. */
+export interface Definition {
+  readonly id: number;
+  readonly kind: ScriptKind;
+  readonly body: string;
+  readonly argNames: readonly string[];
+}
+
+/** One call of a script: where its texts stand in the text of the segment. */
+export interface Call {
+  readonly script: Definition;
+  readonly at: number;
+  readonly lengths: readonly number[];
+}
+
+export interface Segment {
+  /** Results of the calls that ended, in order. */
+  readonly results: string[];
+  /** `done`: all of them. `timeout`: the call behind the last result ran out of time (or what all of them left behind, when none is missing). `dead`: the isolate is gone, and the results with it. */
+  readonly end: 'done' | 'timeout' | 'dead';
+  /** The call that ran when the segment ended. */
+  readonly last: number;
+  readonly cpuMs: number;
+  readonly message: string;
+}
+
+export const MAX_SEGMENT_CALLS = 1000;
+const INPUT_AT = 8;
+const OUTPUT_AT = INPUT_AT + MAX_SEGMENT_CALLS * 6;
+const INTS = OUTPUT_AT + MAX_SEGMENT_CALLS;
+const COMPILE_TIMEOUT_MS = 1000;
+
+/** Runs in the isolate's own first context, which no script can reach. The integers are shared with the host, so that it sees how far a segment came. */
+function driver(memory: SharedArrayBuffer, inputAt: number, outputAt: number) {
+  const ints = new Int32Array(memory);
+  const runners: (Runner | undefined)[] = [];
+  const arities: number[] = [];
+  let out = '';
+  const set = (slot: number, arity: number, runner?: Runner): void => {
+    runners[slot] = runner;
+    arities[slot] = arity;
+  };
+  const run = (text: string, calls: number): string => {
+    out = '';
+    let p = inputAt;
+    for (let k = 0; k < calls; k++) {
+      ints[0] = k;
+      const slot = ints[p++]!;
+      const a = ints[p++]!;
+      const b = a + ints[p++]!;
+      const c = b + ints[p++]!;
+      const arity = arities[slot]!;
+      const d = arity > 2 ? c + ints[p++]! : c;
+      const e = arity > 3 ? d + ints[p++]! : d;
+      let result = 'KScript could not be called';
+      try {
+        const code = runners[slot]!(text.substring(a, b), text.substring(b, c), text.substring(c, d), text.substring(d, e));
+        if (typeof code === 'string') result = code;
+      } catch {
+        // A script may spoil its own runner, never what comes back for others.
+      }
+      ints[outputAt + k] = result.length;
+      out += result;
+    }
+    ints[0] = calls;
+    return out;
+  };
+  return { set, run, take: () => out };
+}
+
+/** One isolate: a memory limit shared by the contexts of up to `capacity` scripts, and the driver that calls them. */
+export class Cell {
+  readonly #isolate: ivm.Isolate;
+  readonly #ints: Int32Array;
+  readonly #set: ivm.Reference<(slot: number, arity: number, runner: unknown) => void>;
+  readonly #run: ivm.Reference<(text: string, calls: number) => string>;
+  readonly #take: ivm.Reference<() => string>;
+  readonly #slots = new Map<number, { slot: number; context: ivm.Context } | string>();
+  #nextSlot = 0;
+  /** Segments run so far: a cell that fails in its first one owes it to nobody else. */
+  segments = 0;
+  usedAt = 0;
+
+  constructor(memoryMb: number) {
+    this.#isolate = new ivm.Isolate({ memoryLimit: memoryMb });
+    const memory = new SharedArrayBuffer(INTS * 4);
+    this.#ints = new Int32Array(memory);
+    const made = this.#isolate
+      .createContextSync()
+      .evalClosureSync(`'use strict'; return (${String(driver)})($0, $1, $2)`, [new ivm.ExternalCopy(memory).copyInto(), INPUT_AT, OUTPUT_AT], {
+        result: { reference: true },
+      }) as ivm.Reference<ReturnType<typeof driver>>;
+    this.#set = made.getSync('set', { reference: true }) as never;
+    this.#run = made.getSync('run', { reference: true }) as never;
+    this.#take = made.getSync('take', { reference: true }) as never;
+  }
+
+  get size(): number {
+    return this.#slots.size;
+  }
+
+  get scripts(): Iterable<number> {
+    return this.#slots.keys();
+  }
+
+  get isDead(): boolean {
+    return this.#isolate.isDisposed;
+  }
+
+  /** @returns null, or a code of `outcome.ts` saying why the script can not be called. */
+  define(script: Definition): string | null {
+    const known = this.#slots.get(script.id);
+    if (known !== undefined) return typeof known === 'string' ? known : null;
+    let made: { slot: number; context: ivm.Context } | string;
+    try {
+      made = this.#compile(script);
+    } catch (cause) {
+      if (this.isDead) return 'M';
+      made = compileFault(cause);
+    }
+    this.#slots.set(script.id, made);
+    return typeof made === 'string' ? made : null;
+  }
+
+  #compile(script: Definition): { slot: number; context: ivm.Context } {
+    const context = this.#isolate.createContextSync();
+    const make = context.evalClosureSync(`'use strict'; return (${String(sandbox)})($0)`, [MAX_RESULT_CHARS], {
+      result: { reference: true },
+    }) as ivm.Reference<MakeRunner>;
+    // The body gets lines of its own, so that a comment at its end ends there and line numbers are one too high, whatever the names' length.
+    const text = `(function (${script.argNames.join(', ')}) {\n${script.body}\n})`;
+    const body = this.#isolate.compileScriptSync(text, { filename: '<script>' });
+    // A body that closes the function and opens another one would compile above; the constructor parses it by itself and refuses it.
+    context.evalClosureSync('new Function($0, $1)', [script.argNames.join(','), script.body], { timeout: COMPILE_TIMEOUT_MS });
+    const callable = body.runSync(context, { reference: true, timeout: COMPILE_TIMEOUT_MS }) as unknown as ivm.Reference<() => unknown>;
+    const runner = make.applySync(undefined, [script.kind, callable.derefInto() as never], {
+      result: { reference: true },
+    }) as unknown as ivm.Reference<Runner>;
+    const slot = this.#nextSlot++;
+    this.#set.applySync(undefined, [slot, script.argNames.length, runner.derefInto()]);
+    for (const handle of [make, callable, runner]) handle.release();
+    body.release();
+    return { slot, context };
+  }
+
+  forget(id: number): void {
+    const known = this.#slots.get(id);
+    this.#slots.delete(id);
+    if (known === undefined || typeof known === 'string' || this.isDead) return;
+    this.#set.applySync(undefined, [known.slot, 0, undefined]);
+    known.context.release();
+  }
+
+  /** @param calls at most MAX_SEGMENT_CALLS, of scripts that are defined here. @param inThread leaves the host's main thread free meanwhile; costs 50 µs a segment. */
+  async run(calls: readonly Call[], text: string, timeoutMs: number, inThread: boolean): Promise<Segment> {
+    const ints = this.#ints;
+    let p = INPUT_AT;
+    for (const { script, at, lengths } of calls) {
+      ints[p++] = (this.#slots.get(script.id) as { slot: number }).slot;
+      ints[p++] = at;
+      for (const length of lengths) ints[p++] = length;
+    }
+    ints[0] = 0;
+    this.segments++;
+    const cpuBefore = this.#isolate.cpuTime;
+    let end: Segment['end'] = 'done';
+    let out = '';
+    let message = '';
+    try {
+      out = inThread
+        ? await this.#run.apply(undefined, [text, calls.length], { timeout: timeoutMs })
+        : this.#run.applySync(undefined, [text, calls.length], { timeout: timeoutMs });
+    } catch (cause) {
+      message = cause instanceof Error ? cause.message : String(cause);
+      end = 'dead';
+      if (!this.isDead) {
+        try {
+          out = this.#take.applySync(undefined, [], { timeout: COMPILE_TIMEOUT_MS });
+          end = 'timeout';
+        } catch {
+          this.dispose();
+        }
+      }
+    }
+    const last = ints[0]!;
+    if (end === 'dead') return { results: [], end, last, cpuMs: 0, message };
+    const results: string[] = [];
+    let at = 0;
+    for (let k = 0; k < last; k++) {
+      const length = ints[OUTPUT_AT + k]!;
+      results.push(out.slice(at, at + length));
+      at += length;
+    }
+    return { results, end, last, cpuMs: Number(this.#isolate.cpuTime - cpuBefore) / 1e6, message };
+  }
+
+  heapMb(): number {
+    return this.isDead ? 0 : this.#isolate.getHeapStatisticsSync().used_heap_size / 1048576;
+  }
+
+  dispose(): void {
+    if (!this.isDead) this.#isolate.dispose();
+  }
+}
+
+/** `C line,column:message` from the engine's `Unexpected token ')' [<script>:3:1]`; the function's head is line 1. */
+function compileFault(cause: unknown): string {
+  const text = cause instanceof Error ? (cause.name === 'Error' ? cause.message : `${cause.name}: ${cause.message}`) : String(cause);
+  const [, message, line, column] = /^([\s\S]*) \[<script>:(\d+):(\d+)\]/.exec(text) ?? [];
+  if (message === undefined || Number(line) < 2) return `C,:${message ?? text.replace(/ \[<isolated-vm>[\s\S]*$/, '')}`;
+  return `C${Number(line) - 1},${column}:${message}`;
+}

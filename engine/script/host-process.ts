@@ -1,0 +1,107 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
+import { constants, setPriority } from 'node:os';
+import { dirname, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { type Frame, FrameReader, READY } from './frame.ts';
+import type { HostLimits } from './host.ts';
+
+const APP = resolve(dirname(fileURLToPath(import.meta.url)), '../..');
+const HOST = resolve(APP, 'engine/script/host.ts');
+/** isolated-vm's loader asks whether this is Alpine; nothing else outside of the program is readable. */
+const READABLE = [APP, '/etc/alpine-release'];
+const MAX_STDERR_CHARS = 4000;
+
+/**
+ * `nice` for the whole process, as setting the priority later reaches its main thread only; `setpriv` has the kernel end a host whose parent is gone,
+ * also one that is stuck in a script. Both are there on Linux; elsewhere the host does with less.
+ */
+function wrapped(command: string[], isLow: boolean): string[] {
+  const nice = ['/usr/bin/nice', '/bin/nice'].find((path) => existsSync(path));
+  const setpriv = ['/usr/bin/setpriv', '/bin/setpriv'].find((path) => existsSync(path));
+  return [...(isLow && nice ? [nice, '-n', '19'] : []), ...(setpriv ? [setpriv, '--pdeathsig', 'KILL'] : []), ...command];
+}
+
+export interface HostEvents {
+  onReady(): void;
+  onFrame(frame: Frame): void;
+  /** Once, however it ended. `stderr`: what it said last. */
+  onExit(stderr: string): void;
+}
+
+/** One script host as its parent sees it: frames in, frames out, and the time it was heard last. */
+export class HostProcess {
+  readonly #child: ChildProcess;
+  readonly #reader = new FrameReader();
+  isReady = false;
+  hasEnded = false;
+  heardAt = performance.now();
+  /** Scripts that it has been told. */
+  readonly defined = new Set<number>();
+
+  constructor(limits: HostLimits, isLow: boolean, events: HostEvents) {
+    const flags = ['--permission', '--allow-addons', ...READABLE.map((path) => `--allow-fs-read=${path}`), '--no-warnings'];
+    const [command, ...args] = wrapped([process.execPath, ...flags, HOST, JSON.stringify(limits)], isLow) as [string, ...string[]];
+    // In our process group (not detached), with its two pipes and nothing else.
+    this.#child = spawn(command, args, { env: {}, stdio: ['pipe', 'pipe', 'pipe'], cwd: APP });
+    if (isLow && this.#child.pid !== undefined) lowerPriority(this.#child.pid);
+    let stderr = '';
+    this.#child.stderr!.on('data', (text: Buffer) => {
+      stderr = (stderr + text.toString()).slice(-MAX_STDERR_CHARS);
+    });
+    this.#child.stdout!.on('data', (piece: Buffer) => {
+      this.heardAt = performance.now();
+      for (const frame of this.#reader.push(piece)) {
+        if (this.hasEnded) return;
+        if (frame.type === READY) {
+          this.isReady = true;
+          events.onReady();
+        } else events.onFrame(frame);
+      }
+    });
+    // A host that died with frames unread: 'close' tells it, this only keeps EPIPE from being an uncaught error.
+    this.#child.stdin!.on('error', () => {});
+    const end = (): void => {
+      if (this.hasEnded) return;
+      this.hasEnded = true;
+      this.isReady = false;
+      events.onExit(stderr);
+    };
+    this.#child.on('error', end);
+    // After 'exit' and with the pipes read to their end: no result that it still sent is lost.
+    this.#child.on('close', end);
+  }
+
+  get pid(): number | undefined {
+    return this.#child.pid;
+  }
+
+  send(frames: readonly Buffer[]): void {
+    const stdin = this.#child.stdin!;
+    stdin.cork();
+    for (const frame of frames) stdin.write(frame);
+    stdin.uncork();
+  }
+
+  /** CPU time of the process so far, in ms; undefined where the system does not tell (proc(5), in hundredths of a second). */
+  cpuMs(): number | undefined {
+    try {
+      const fields = readFileSync(`/proc/${this.pid}/stat`, 'utf8').replace(/^.*\)/, '').split(' ');
+      return (Number(fields[12]) + Number(fields[13])) * 10;
+    } catch {
+      return undefined;
+    }
+  }
+
+  kill(): void {
+    this.#child.kill('SIGKILL');
+  }
+}
+
+function lowerPriority(pid: number): void {
+  try {
+    setPriority(pid, constants.priority.PRIORITY_LOW);
+  } catch {
+    // Not allowed or gone already: `nice` did it, or it is not to be had here.
+  }
+}

@@ -1,0 +1,126 @@
+import type { ScriptPosition } from '../errors.ts';
+import type { ScriptFault, ScriptKind, ScriptResult } from '../script.ts';
+
+/**
+ * A result on its way back is one string; its first letter says what it is. Letters, not JSON: what a script returns is not quoted and read again.
+ *
+ * `J` json | `U` nothing | `E` n:message stack (thrown; n = length of the message) | `B` length (too large) | `P` a promise | `Y` type (function, symbol)
+ * | `T` ms (time-out) | `M` memory | `C` line,column:message (compile) | `K` message | `N` not run | `L` n:logs, then one of the others; logs are n:line each.
+ */
+export const MAX_RESULT_CHARS = 300_000;
+export const NOT_RUN = 'N';
+
+const failed = (reason: ScriptFault['reason'], message: string, position?: ScriptPosition): ScriptResult => ({
+  ok: false,
+  fault: position === undefined ? { reason, message } : { reason, message, position },
+});
+
+export const killed = (message: string): ScriptResult => failed('killed', message);
+
+export function decodeOutcome(code: string, kind: ScriptKind, memoryMb: number): ScriptResult {
+  switch (code[0]) {
+    case 'J':
+      return shaped(kind, code.slice(1));
+    case 'U':
+      return shaped(kind, undefined);
+    case 'L': {
+      const [logs, rest] = cut(code.slice(1));
+      const lines: string[] = [];
+      for (let left = logs; left !== ''; ) {
+        const [line, more] = cut(left);
+        lines.push(line);
+        left = more;
+      }
+      return { ...decodeOutcome(rest, kind, memoryMb), logs: lines };
+    }
+    case 'E': {
+      const [message, stack] = cut(code.slice(1));
+      return thrown(message, stack);
+    }
+    case 'B':
+      return failed('too-large', `Script result of ${code.slice(1)} characters is over the limit of ${MAX_RESULT_CHARS}`);
+    case 'P':
+      return failed('shape', 'Script returned a promise: asynchronous scripts are not supported');
+    case 'Y':
+      return failed('shape', unusable(kind, code.slice(1)));
+    case 'T':
+      return failed('timeout', `Script execution timed out after ${code.slice(1)} ms`);
+    case 'M':
+      return failed('memory', `Script used more than ${memoryMb} MB of memory`);
+    case 'C': {
+      const [, line, column, message] = /^C(\d*),(\d*):([\s\S]*)$/.exec(code) ?? [];
+      return line
+        ? failed('compile', `${message} (line ${line}, column ${column})`, { line: Number(line), column: Number(column) })
+        : failed('compile', message ?? code);
+    }
+    default:
+      return failed('killed', code.slice(1) || 'Script ended its host');
+  }
+}
+
+/** `n:` and n characters, and what follows them. */
+function cut(text: string): [string, string] {
+  const colon = text.indexOf(':');
+  const end = colon + 1 + Number(text.slice(0, colon));
+  return [text.slice(colon + 1, end), text.slice(end)];
+}
+
+/** The innermost frame in the user's text; its first line is the line of the function's head, see `cell.ts`. */
+function thrown(message: string, stack: string): ScriptResult {
+  const [, line, column] = /<script>:(\d+):(\d+)/.exec(stack) ?? [];
+  if (line === undefined || Number(line) < 2) return failed('thrown', message);
+  const position = { line: Number(line) - 1, column: Number(column) };
+  return failed('thrown', `${message} (line ${position.line}, column ${position.column})`, position);
+}
+
+function unusable(kind: ScriptKind, type: string): string {
+  if (kind === 'uplink') return 'Converter must return an object or an array of objects';
+  if (kind === 'downlink') return 'Downlink converter must return an object or an array';
+  return `Wrong result type: ${type.toUpperCase()}`;
+}
+
+/** What the rule nodes' scripts must give (specs: rule-nodes §3.1). The others are judged by who asked, as they know more than the text. */
+function shaped(kind: ScriptKind, json: string | undefined): ScriptResult {
+  const wrong = wrongType(kind, json);
+  return wrong === null ? { ok: true, json } : failed('shape', `Wrong result type: ${wrong}`);
+}
+
+function wrongType(kind: ScriptKind, json: string | undefined): string | null {
+  const type = json === undefined ? 'UNDEFINED' : jsonType(json);
+  switch (kind) {
+    case 'filter':
+      return type === 'BOOLEAN' ? null : type;
+    case 'log':
+      return type === 'STRING' ? null : type;
+    case 'transform':
+      return type === 'OBJECT' || type === 'ARRAY' ? null : type;
+    case 'generator':
+      return type === 'OBJECT' ? null : type;
+    case 'switch': {
+      if (type !== 'ARRAY') return type === 'STRING' ? null : type;
+      const other = (JSON.parse(json!) as unknown[]).find((label) => typeof label !== 'string');
+      return other === undefined ? null : jsonType(JSON.stringify(other));
+    }
+    default:
+      return null;
+  }
+}
+
+/** Names of the original's JSON nodes. */
+function jsonType(json: string): string {
+  switch (json[0]) {
+    case '{':
+      return 'OBJECT';
+    case '[':
+      return 'ARRAY';
+    case '"':
+      return 'STRING';
+    case 't':
+    case 'f':
+      return 'BOOLEAN';
+    case 'n':
+      return 'NULL';
+    default:
+      return 'NUMBER';
+  }
+}
