@@ -14,6 +14,8 @@ export interface ChainContext extends ChainInput {
   /** Why the last load failed; the chain that was there goes on. */
   readonly reason: string | null;
   readonly since: number;
+  /** Saved again while a load was under way. */
+  readonly stale: boolean;
 }
 
 export type ChainEvent = { type: 'SAVED' } | { type: 'REMOVED' };
@@ -25,33 +27,44 @@ export const chainMachine = setup({
     load: fromPromise<CompiledChain | null, { load: ChainInput['load']; previous: CompiledChain | null }>(({ input }) => input.load(input.previous)),
   },
   actions: {
+    take: assign(({ context, event }) => ({
+      chain: (event as unknown as { output: CompiledChain | null }).output,
+      reason: null,
+      since: context.now(),
+    })),
     stopChain: ({ context }) => {
       if (context.chain) context.stop(context.chain);
     },
   },
 }).createMachine({
   id: 'rule-chain',
-  context: ({ input }) => ({ ...input, chain: null, reason: null, since: input.now() }),
+  context: ({ input }) => ({ ...input, chain: null, reason: null, since: input.now(), stale: false }),
   initial: 'loading',
   on: { REMOVED: '.removed' },
   states: {
     loading: {
+      entry: assign({ stale: false }),
       invoke: {
         src: 'load',
         input: ({ context }) => ({ load: context.load, previous: context.chain }),
-        onDone: { target: 'running', actions: assign({ chain: ({ event }) => event.output, reason: null, since: ({ context }) => context.now() }) },
-        onError: {
-          target: 'failed',
-          actions: assign({
-            reason: ({ event }) => (event.error instanceof Error ? event.error.message : String(event.error)),
-            since: ({ context }) => context.now(),
-          }),
-        },
+        onDone: [
+          // Saved again meanwhile. The load is not cut short: the nodes that it started must be known, to be stopped or taken over.
+          { guard: ({ context }) => context.stale, target: 'loading', reenter: true, actions: 'take' },
+          { target: 'running', actions: 'take' },
+        ],
+        onError: [
+          { guard: ({ context }) => context.stale, target: 'loading', reenter: true },
+          {
+            target: 'failed',
+            actions: assign({
+              reason: ({ event }) => (event.error instanceof Error ? event.error.message : String(event.error)),
+              since: ({ context }) => context.now(),
+            }),
+          },
+        ],
       },
-      on: { SAVED: 'reloading' },
+      on: { SAVED: { actions: assign({ stale: true }) } },
     },
-    /** Saved again while a load is under way: that load's result would be the old revision. */
-    reloading: { always: 'loading' },
     running: { on: { SAVED: 'loading' } },
     failed: { on: { SAVED: 'loading' } },
     removed: { type: 'final', entry: ['stopChain', assign({ chain: null })] },
