@@ -1,0 +1,292 @@
+import { AppError } from '#engine/errors.ts';
+import type { EntityType } from '#engine/message.ts';
+import type { Database } from '#engine/store/sqlite/database.ts';
+import type { Numbers } from '#engine/store/sqlite/numbers.ts';
+import { pageOf } from '#engine/store/sqlite/page.ts';
+import type { Downlink, DownlinkState, DownlinkStep, Page } from '#engine/store.ts';
+import type { DownlinkMove } from '#engine/work.ts';
+import { decodeMessage, encodeMessage } from './messages.ts';
+import type { Pass } from './pass.ts';
+
+const WAITING = "state IN ('QUEUED', 'CONVERTED')";
+/** Pending downlinks of one integration; a new one beyond it ends the oldest. */
+export const PENDING_CAP = 100_000;
+const STEP = 500;
+
+/** To which states a downlink may go on. What waits no more is final, except that receipts follow a sent one. */
+const NEXT: Readonly<Record<DownlinkState, readonly DownlinkState[]>> = {
+  QUEUED: ['QUEUED', 'CONVERTED', 'SENT', 'DELIVERED', 'ACKNOWLEDGED', 'REPLACED', 'EXPIRED', 'FAILED'],
+  CONVERTED: ['QUEUED', 'CONVERTED', 'SENT', 'DELIVERED', 'ACKNOWLEDGED', 'REPLACED', 'EXPIRED', 'FAILED'],
+  SENT: ['DELIVERED', 'ACKNOWLEDGED', 'FAILED'],
+  DELIVERED: ['ACKNOWLEDGED'],
+  ACKNOWLEDGED: [],
+  REPLACED: [],
+  EXPIRED: [],
+  FAILED: [],
+};
+
+interface DownlinkRow {
+  seq: number;
+  id: string;
+  owner: number;
+  tenantId: string;
+  integrationId: string;
+  entityType: EntityType;
+  entityId: string;
+  createdTime: number;
+  delivery: Downlink['delivery'];
+  policy: Downlink['policy'];
+  expiresAt: number;
+  state: DownlinkState;
+  history: string;
+  message: string;
+}
+
+const toDownlink = (row: DownlinkRow): Downlink => ({
+  id: row.id,
+  createdTime: row.createdTime,
+  tenantId: row.tenantId,
+  integrationId: row.integrationId,
+  entity: { entityType: row.entityType, id: row.entityId },
+  delivery: row.delivery,
+  policy: row.policy,
+  expiresAt: row.expiresAt,
+  message: decodeMessage(row.message),
+  state: row.state,
+  history: JSON.parse(row.history) as DownlinkStep[],
+});
+
+interface Waiter {
+  readonly max: number;
+  readonly resolve: (downlinks: Downlink[] | null) => void;
+}
+
+/** Downlinks from QUEUED to their end. Who took one is in memory only: after a crash it waits again. */
+export class Downlinks {
+  private readonly db: Database;
+  private readonly numbers: Numbers;
+  private readonly now: () => number;
+  private readonly commit: (apply: (pass: Pass) => void) => Promise<void>;
+  private readonly pendingCap: number;
+  /** Ids that somebody has taken and not yet moved to an end or given back. */
+  private readonly taken = new Set<string>();
+  private readonly waiters = new Map<string, Waiter[]>();
+  /** Pending ones by integration: most uplinks ask an integration that has none. */
+  private readonly pending = new Map<string, number>();
+  private closed = false;
+
+  constructor(db: Database, numbers: Numbers, now: () => number, commit: (apply: (pass: Pass) => void) => Promise<void>, pendingCap = PENDING_CAP) {
+    this.db = db;
+    this.numbers = numbers;
+    this.now = now;
+    this.commit = commit;
+    this.pendingCap = pendingCap;
+    for (const row of db.all<{ integrationId: string; n: number }>(
+      `SELECT integrationId, count(*) AS n FROM downlinks WHERE ${WAITING} AND delivery = 'pending' GROUP BY integrationId`,
+    )) {
+      this.pending.set(row.integrationId, row.n);
+    }
+  }
+
+  /** In the running transaction. */
+  add(downlinks: readonly Downlink[], pass: Pass): void {
+    const more = new Map<string, number>();
+    for (const downlink of downlinks) {
+      const { id, createdTime, tenantId, integrationId, entity, delivery, policy, expiresAt, message, state, history } = downlink;
+      if (delivery === 'pending' && policy === 'last') {
+        const older = this.waitingRows('integrationId = ? AND entityId = ?', integrationId, entity.id).filter(
+          (row) => row.delivery === 'pending' && !this.taken.has(row.id),
+        );
+        for (const row of older) this.end(row, 'REPLACED', `replaced by ${id}`, pass);
+      }
+      this.db.run(
+        `INSERT INTO downlinks (id, owner, tenantId, integrationId, entityType, entityId, createdTime, delivery, policy, expiresAt, state, history, message)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+        id,
+        this.numbers.owner(tenantId, integrationId),
+        tenantId,
+        integrationId,
+        entity.entityType,
+        entity.id,
+        createdTime,
+        delivery,
+        policy,
+        expiresAt,
+        state,
+        JSON.stringify(history),
+        encodeMessage(message),
+      );
+      if (delivery === 'pending') {
+        pass.afterCommit(() => this.countPending(integrationId, 1));
+        const added = (more.get(integrationId) ?? 0) + 1;
+        more.set(integrationId, added);
+        if ((this.pending.get(integrationId) ?? 0) + added > this.pendingCap) this.endOldest(integrationId, pass);
+      } else pass.wake(() => this.serve(integrationId));
+    }
+  }
+
+  /** In the running transaction. @throws AppError `stale-downlink` when it is over already: the caller's counts would make the ledger wrong. */
+  move(moves: readonly DownlinkMove[], pass: Pass): void {
+    for (const { tenantId, id, state, reason, ts } of moves) {
+      const row = this.db.get<DownlinkRow>('SELECT * FROM downlinks WHERE id = ? AND tenantId = ?', id, tenantId);
+      if (!row || !NEXT[row.state].includes(state))
+        throw new AppError('stale-downlink', 'never', `The downlink ${id} is ${row?.state ?? 'gone'} and can not become ${state}`);
+      this.step(row, state, reason, ts, pass);
+    }
+  }
+
+  /** In the running transaction: what waits for a deleted entity is removed, and counted as expired. What was taken is ended by its taker. */
+  purge(tenantId: string, entityId: string, pass: Pass): void {
+    for (const row of this.waitingRows('tenantId = ? AND entityId = ?', tenantId, entityId)) {
+      if (this.taken.has(row.id)) continue;
+      this.end(row, 'EXPIRED', 'the entity was deleted', pass);
+      this.db.run('DELETE FROM downlinks WHERE seq = ?', row.seq);
+    }
+  }
+
+  take(integrationId: string, max: number, signal: AbortSignal): Promise<Downlink[] | null> {
+    if (signal.aborted || this.closed) return Promise.resolve(null);
+    return new Promise((resolve) => {
+      const list = this.waiters.get(integrationId) ?? [];
+      this.waiters.set(integrationId, list);
+      const abort = () => {
+        const at = list.indexOf(waiter);
+        if (at >= 0) list.splice(at, 1);
+        resolve(null);
+      };
+      const waiter: Waiter = {
+        max,
+        resolve: (downlinks) => {
+          signal.removeEventListener('abort', abort);
+          resolve(downlinks);
+        },
+      };
+      signal.addEventListener('abort', abort, { once: true });
+      list.push(waiter);
+      this.serve(integrationId);
+    });
+  }
+
+  release(downlinks: readonly Downlink[]): void {
+    for (const { id } of downlinks) this.taken.delete(id);
+    for (const integrationId of new Set(downlinks.map((downlink) => downlink.integrationId))) this.serve(integrationId);
+  }
+
+  takePending(integrationId: string, entityIds: readonly string[]): Downlink | null {
+    if ((this.pending.get(integrationId) ?? 0) === 0) return null;
+    const now = this.now();
+    for (const entityId of entityIds) {
+      const row = this.waitingRows('integrationId = ? AND entityId = ?', integrationId, entityId).find(
+        (candidate) => candidate.delivery === 'pending' && candidate.expiresAt > now && !this.taken.has(candidate.id),
+      );
+      if (!row) continue;
+      this.taken.add(row.id);
+      return toDownlink(row);
+    }
+    return null;
+  }
+
+  /** Back into its slot; where a newer one has come meanwhile and the last wins, it is replaced instead. */
+  putBack(downlink: Downlink): void {
+    this.taken.delete(downlink.id);
+    if (downlink.policy !== 'last') return;
+    const slot = () =>
+      this.waitingRows('integrationId = ? AND entityId = ?', downlink.integrationId, downlink.entity.id).filter((row) => row.delivery === 'pending');
+    const newer = slot().at(-1);
+    if (!newer || newer.id === downlink.id) return;
+    this.commit((pass) => {
+      const row = slot().find((candidate) => candidate.id === downlink.id && !this.taken.has(candidate.id));
+      if (row) this.end(row, 'REPLACED', `replaced by ${newer.id}`, pass);
+    }).catch(() => {}); // Not durable now: both wait, the older goes first or expires.
+  }
+
+  /** Steps of their own transactions, so that a hundred thousand do not hold up everything else. */
+  async expire(now: number): Promise<number> {
+    let expired = 0;
+    for (;;) {
+      const due = this.waitingRows(`expiresAt <= ? AND id NOT IN (SELECT value FROM json_each(?))`, now, JSON.stringify([...this.taken])).slice(
+        0,
+        STEP,
+      );
+      if (due.length === 0) return expired;
+      await this.commit((pass) => {
+        for (const { seq } of due) {
+          const row = this.db.get<DownlinkRow>(`SELECT * FROM downlinks WHERE seq = ? AND ${WAITING}`, seq);
+          if (!row || this.taken.has(row.id)) continue;
+          this.end(row, 'EXPIRED', 'not fetched in time', pass);
+          pass.afterCommit(() => expired++);
+        }
+      });
+    }
+  }
+
+  one(tenantId: string, id: string): Downlink | null {
+    const row = this.db.get<DownlinkRow>('SELECT * FROM downlinks WHERE id = ? AND tenantId = ?', id, tenantId);
+    return row ? toDownlink(row) : null;
+  }
+
+  page(tenantId: string, entityId: string, page: number, pageSize: number): Page<Downlink> {
+    const total = this.db.get<{ n: number }>('SELECT count(*) AS n FROM downlinks WHERE tenantId = ? AND entityId = ?', tenantId, entityId)!.n;
+    const rows = this.db.all<DownlinkRow>(
+      'SELECT * FROM downlinks WHERE tenantId = ? AND entityId = ? ORDER BY createdTime DESC, seq DESC LIMIT ? OFFSET ?',
+      tenantId,
+      entityId,
+      pageSize,
+      page * pageSize,
+    );
+    return pageOf(rows.map(toDownlink), total, page, pageSize);
+  }
+
+  close(): void {
+    this.closed = true;
+    for (const list of this.waiters.values()) for (const waiter of list.splice(0)) waiter.resolve(null);
+  }
+
+  private waitingRows(where: string, ...values: (string | number)[]): DownlinkRow[] {
+    return this.db.all<DownlinkRow>(`SELECT * FROM downlinks WHERE ${where} AND ${WAITING} ORDER BY seq LIMIT 2000`, ...values);
+  }
+
+  private serve(integrationId: string): void {
+    const list = this.waiters.get(integrationId);
+    if (!list || list.length === 0 || this.closed) return;
+    const { max } = list[0]!;
+    const now = this.now();
+    const found = this.waitingRows("integrationId = ? AND delivery = 'now'", integrationId)
+      .filter((row) => !this.taken.has(row.id) && row.expiresAt > now)
+      .slice(0, max);
+    if (found.length === 0) return;
+    for (const row of found) this.taken.add(row.id);
+    list.shift()!.resolve(found.map(toDownlink));
+  }
+
+  private endOldest(integrationId: string, pass: Pass): void {
+    const oldest = this.waitingRows("integrationId = ? AND delivery = 'pending'", integrationId).find((row) => !this.taken.has(row.id));
+    if (oldest) this.end(oldest, 'EXPIRED', 'queue full', pass);
+  }
+
+  /** Ended by the backend itself, which counts it then. */
+  private end(row: DownlinkRow, state: 'REPLACED' | 'EXPIRED', reason: string, pass: Pass): void {
+    this.step(row, state, reason, pass.now, pass);
+    this.db.run(
+      'INSERT INTO counters (owner, counter, n) VALUES (?, ?, 1) ON CONFLICT DO UPDATE SET n = n + 1',
+      row.owner,
+      state === 'REPLACED' ? 'downlinks.replaced' : 'downlinks.expired',
+    );
+  }
+
+  private step(row: DownlinkRow, state: DownlinkState, reason: string | null, ts: number, pass: Pass): void {
+    const history = [...(JSON.parse(row.history) as DownlinkStep[]), { state, ts, reason }];
+    this.db.run('UPDATE downlinks SET state = ?, history = ? WHERE seq = ?', state, JSON.stringify(history), row.seq);
+    if (state === 'QUEUED' || state === 'CONVERTED') return;
+    pass.afterCommit(() => {
+      this.taken.delete(row.id);
+      if (row.delivery === 'pending' && (row.state === 'QUEUED' || row.state === 'CONVERTED')) this.countPending(row.integrationId, -1);
+    });
+  }
+
+  private countPending(integrationId: string, by: number): void {
+    const n = (this.pending.get(integrationId) ?? 0) + by;
+    if (n > 0) this.pending.set(integrationId, n);
+    else this.pending.delete(integrationId);
+  }
+}

@@ -1,0 +1,166 @@
+import type { EntityRef } from '#engine/message.ts';
+import type { EventQuery, EventRow, Page } from '#engine/store.ts';
+import type { Work } from '#engine/work.ts';
+import type { Database } from './database.ts';
+import type { Numbers } from './numbers.ts';
+import { breathe, pageOf } from './page.ts';
+
+const STEP = 500;
+const DEBUG_DAYS = 7;
+/** Of one entity and type: debug on a busy node makes thousands a second. */
+const CAP = 100_000;
+const DAY_MS = 86_400_000;
+
+interface Stored {
+  id: string;
+  createdTime: number;
+  seq: number;
+  body: string;
+}
+
+export class Events {
+  private readonly db: Database;
+  private readonly numbers: Numbers;
+  private nextSeq: number;
+
+  constructor(db: Database, numbers: Numbers) {
+    this.db = db;
+    this.numbers = numbers;
+    // Only breaks ties within a millisecond, in the order of writing: the clock's start is enough to stay above what is stored.
+    this.nextSeq = Date.now() * 1000;
+  }
+
+  write({ events, eventRemovals }: Work): void {
+    for (const { id, tenantId, entity, type, createdTime, body } of events) {
+      this.db.run(
+        'INSERT INTO events (entity, type, createdTime, seq, id, body) VALUES (?, ?, ?, ?, ?, ?)',
+        this.numbers.entity(tenantId, entity),
+        type,
+        createdTime,
+        this.nextSeq++,
+        id,
+        JSON.stringify(body),
+      );
+    }
+    for (const { tenantId, entity, type, ids, startTime = 0, endTime = Number.MAX_SAFE_INTEGER } of eventRemovals) {
+      const n = this.numbers.knownEntity(tenantId, entity);
+      if (n === null) continue;
+      const where = 'entity = ? AND type = ? AND createdTime BETWEEN ? AND ?';
+      if (ids)
+        this.db.run(`DELETE FROM events WHERE ${where} AND id IN (SELECT value FROM json_each(?))`, n, type, startTime, endTime, JSON.stringify(ids));
+      else this.db.run(`DELETE FROM events WHERE ${where}`, n, type, startTime, endTime);
+    }
+  }
+
+  async read(tenantId: string, entity: EntityRef, query: EventQuery): Promise<Page<EventRow>> {
+    const { type, startTime = 0, endTime = Number.MAX_SAFE_INTEGER, page = 0, pageSize = 100, order = 'DESC' } = query;
+    const n = this.numbers.knownEntity(tenantId, entity);
+    if (n === null) return pageOf([], 0, page, pageSize);
+    const toEvent = ({ id, createdTime }: Stored, body: Record<string, unknown>): EventRow => ({ id, tenantId, entity, type, createdTime, body });
+    const where = 'entity = ? AND type = ? AND createdTime BETWEEN ? AND ?';
+    const matches = matcher(query);
+    if (!matches) {
+      const total = this.db.get<{ n: number }>(`SELECT count(*) AS n FROM events WHERE ${where}`, n, type, startTime, endTime)!.n;
+      const rows = this.db.all<Stored>(
+        `SELECT id, createdTime, seq, body FROM events WHERE ${where} ORDER BY createdTime ${order}, seq ${order} LIMIT ? OFFSET ?`,
+        n,
+        type,
+        startTime,
+        endTime,
+        pageSize,
+        page * pageSize,
+      );
+      return pageOf(
+        rows.map((row) => toEvent(row, JSON.parse(row.body))),
+        total,
+        page,
+        pageSize,
+      );
+    }
+    const data: EventRow[] = [];
+    let total = 0;
+    const beyond = order === 'ASC' ? '>' : '<';
+    let last = order === 'ASC' ? { createdTime: startTime, seq: -1 } : { createdTime: endTime, seq: Number.MAX_SAFE_INTEGER };
+    for (;;) {
+      const rows = this.db.all<Stored>(
+        `SELECT id, createdTime, seq, body FROM events WHERE ${where} AND (createdTime, seq) ${beyond} (?, ?) ORDER BY createdTime ${order}, seq ${order} LIMIT ${STEP}`,
+        n,
+        type,
+        startTime,
+        endTime,
+        last.createdTime,
+        last.seq,
+      );
+      for (const row of rows) {
+        const body = JSON.parse(row.body) as Record<string, unknown>;
+        if (!matches(body)) continue;
+        if (total >= page * pageSize && data.length < pageSize) data.push(toEvent(row, body));
+        total++;
+      }
+      if (rows.length < STEP) return pageOf(data, total, page, pageSize);
+      last = rows.at(-1)!;
+      await breathe();
+    }
+  }
+
+  /** Removes some of what is too old or too many. True when there is more. */
+  sweep(now: number): boolean {
+    let more = false;
+    for (const { entity, type } of this.kinds()) {
+      const oldest = type.startsWith('DEBUG_') ? now - DEBUG_DAYS * DAY_MS : 0;
+      const beyondCap = this.db.get<{ createdTime: number }>(
+        'SELECT createdTime FROM events WHERE entity = ? AND type = ? ORDER BY createdTime DESC LIMIT 1 OFFSET ?',
+        entity,
+        type,
+        CAP,
+      )?.createdTime;
+      const before = Math.max(oldest, beyondCap === undefined ? 0 : beyondCap + 1);
+      if (before === 0) continue;
+      const removed = this.db.run(
+        `DELETE FROM events WHERE (entity, type, createdTime, seq) IN (SELECT entity, type, createdTime, seq FROM events WHERE entity = ?1 AND type = ?2 AND createdTime < ?3 LIMIT ${STEP})`,
+        entity,
+        type,
+        before,
+      );
+      if (removed === STEP) more = true;
+    }
+    return more;
+  }
+
+  /** Pairs that have events, by jumping from one to the next in the primary key: a DISTINCT would read every row. */
+  private *kinds(): Generator<{ entity: number; type: string }> {
+    let last = { entity: 0, type: '' };
+    for (;;) {
+      const next = this.db.get<{ entity: number; type: string }>(
+        'SELECT entity, type FROM events WHERE (entity, type) > (?, ?) ORDER BY entity, type LIMIT 1',
+        last.entity,
+        last.type,
+      );
+      if (!next) return;
+      yield next;
+      last = next;
+    }
+  }
+}
+
+const isEmpty = (value: unknown): boolean => value === undefined || value === null || value === '';
+
+/** null: the query has no conditions on the body. */
+function matcher({ contains = {}, ranges = {}, isError }: EventQuery): ((body: Record<string, unknown>) => boolean) | null {
+  const texts = Object.entries(contains).map(([key, text]) => [key, text.toLowerCase()] as const);
+  const numbers = Object.entries(ranges);
+  if (texts.length === 0 && numbers.length === 0 && isError === undefined) return null;
+  return (body) => {
+    if (isError !== undefined && isEmpty(body['error']) === isError) return false;
+    for (const [key, text] of texts) {
+      const value = body[key];
+      if (isEmpty(value)) return false;
+      const lower = String(value).toLowerCase();
+      if (typeof value === 'string' ? !lower.includes(text) : lower !== text) return false;
+    }
+    return numbers.every(([key, [min, max]]) => {
+      const value = body[key];
+      return typeof value === 'number' && (min === null || value >= min) && (max === null || value <= max);
+    });
+  };
+}

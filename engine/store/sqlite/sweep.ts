@@ -1,0 +1,44 @@
+import type { Attempt } from './committer.ts';
+
+const EVERY_MS = 10_000;
+
+/** Removes what is over its time, a little in each transaction: nobody waits for it. Returns what stops it. */
+export function startSweep({
+  sweeps,
+  commit,
+  now,
+}: {
+  /** Each removes some, in the running transaction, and says whether there is more. */
+  readonly sweeps: readonly ((now: number) => boolean)[];
+  readonly commit: (step: (attempt: Attempt) => void) => Promise<void>;
+  readonly now: () => number;
+}): () => void {
+  let stopped = false;
+  let timer: NodeJS.Timeout;
+  const sweepAll = async (): Promise<void> => {
+    for (const sweep of sweeps) {
+      let more = true;
+      while (more && !stopped) {
+        await commit(() => {
+          more = sweep(now());
+        });
+      }
+    }
+  };
+  const next = (): void => {
+    timer = setTimeout(() => {
+      // A full disk is known by then: the next round tries again.
+      sweepAll()
+        .catch(() => {})
+        .finally(() => {
+          if (!stopped) next();
+        });
+    }, EVERY_MS);
+    timer.unref();
+  };
+  next();
+  return () => {
+    stopped = true;
+    clearTimeout(timer);
+  };
+}
