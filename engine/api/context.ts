@@ -21,6 +21,8 @@ export interface ApiContext {
   /** What the web and clients call us, `http://127.0.0.1:8080`. */
   readonly baseUrl: string;
   readonly maxUplinkBytes: number;
+  /** The shipped chain file: what `POST /api/ruleChain/device/default` makes. */
+  readonly rootChain?: unknown;
   readonly lanesWorked: () => boolean;
   readonly now: () => number;
 }

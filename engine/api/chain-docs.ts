@@ -1,0 +1,57 @@
+import type { ChainMetadata } from '../chain.ts';
+import { entityJson, newDoc } from '../entities.ts';
+import { newId } from '../id.ts';
+import type { Doc, Store } from '../store.ts';
+import type { Work } from '../work.ts';
+
+/** A rule chain is kept as two documents under one id: the chain, and its graph. */
+
+export interface ChainFields {
+  readonly id?: string;
+  readonly name: string;
+  readonly type: string;
+  readonly debugMode: boolean;
+  readonly configuration: unknown;
+  readonly additionalInfo: unknown;
+}
+
+export function newChain(tenantId: string, { id, name, type, debugMode, configuration, additionalInfo }: ChainFields, now: number): Doc {
+  const body = { firstRuleNodeId: null, debugMode, externalId: null, configuration, additionalInfo };
+  return newDoc({ id: id ?? newId(now), collection: 'RULE_CHAIN', tenantId, name, kind: type, state: null, body }, now);
+}
+
+export const chainJson = (doc: Doc): Record<string, unknown> => entityJson(doc);
+
+export async function graphOf(store: Store, tenantId: string, chainId: string): Promise<{ doc: Doc | null; metadata: ChainMetadata }> {
+  const doc = await store.doc('RULE_CHAIN_METADATA', tenantId, chainId);
+  const empty: ChainMetadata = { firstNodeIndex: null, nodes: [], connections: [] };
+  return { doc, metadata: doc ? (doc.body as unknown as ChainMetadata) : empty };
+}
+
+/** Saves the graph, and the chain with its new entry node. @param expects the version of the chain that the change is based on. */
+export function saveGraph(work: Work, chain: Doc, metadata: ChainMetadata, expects?: number): void {
+  const entry = metadata.firstNodeIndex === null ? null : (metadata.nodes[metadata.firstNodeIndex]?.id ?? null);
+  work.docs.push({ doc: { ...chain, body: { ...chain.body, firstRuleNodeId: entry } }, expects });
+  const { tenantId, id, createdTime, name } = chain;
+  work.docs.push({
+    doc: { collection: 'RULE_CHAIN_METADATA', tenantId, id, createdTime, name, version: 1, body: metadata as unknown as Record<string, unknown> },
+  });
+}
+
+/** As ThingsBoard answers it: lists without an element are null (recorded). */
+export function metadataJson(chain: Doc, metadata: ChainMetadata): Record<string, unknown> {
+  return {
+    ruleChainId: { entityType: 'RULE_CHAIN', id: chain.id },
+    version: chain.version,
+    firstNodeIndex: metadata.firstNodeIndex,
+    nodes: metadata.nodes,
+    connections: metadata.connections.length > 0 ? metadata.connections : null,
+    ruleChainConnections: null,
+    ...(metadata.notes ? { notes: metadata.notes } : {}),
+  };
+}
+
+/** Every chain of a tenant: there are few. */
+export async function chainsOf(store: Store, tenantId: string): Promise<Doc[]> {
+  return (await store.docs('RULE_CHAIN', tenantId, { pageSize: 10_000 })).data;
+}

@@ -1,0 +1,51 @@
+import type { ChainMetadata, ChainNode } from '../chain.ts';
+import type { Doc, Store } from '../store.ts';
+import type { Work } from '../work.ts';
+import { chainsOf, graphOf, saveGraph } from './chain-docs.ts';
+
+export const OUTPUT_NODE = 'org.thingsboard.rule.engine.flow.TbRuleChainOutputNode';
+const CALL_NODE = 'org.thingsboard.rule.engine.flow.TbRuleChainInputNode';
+
+const calls = (node: ChainNode, chainId: string): boolean =>
+  node.type === CALL_NODE && (node.configuration as { ruleChainId?: unknown } | null)?.ruleChainId === chainId;
+
+/** "rule chain" nodes that call this chain, with the labels behind them. */
+export async function usageOf(store: Store, { tenantId, id }: Doc): Promise<Record<string, unknown>[]> {
+  const usage: Record<string, unknown>[] = [];
+  for (const chain of await chainsOf(store, tenantId)) {
+    const { metadata } = await graphOf(store, tenantId, chain.id);
+    for (const [index, node] of metadata.nodes.entries()) {
+      if (!calls(node, id)) continue;
+      const labels = [...new Set(metadata.connections.filter(({ fromIndex }) => fromIndex === index).map(({ type }) => type))];
+      usage.push({
+        ruleChainId: { entityType: 'RULE_CHAIN', id: chain.id },
+        ruleNodeId: node.id,
+        ruleChainName: chain.name,
+        ruleNodeName: node.name,
+        labels,
+      });
+    }
+  }
+  return usage;
+}
+
+/** An output node's name is the label behind every node that calls its chain: a new name is followed there (specs: rule-nodes §1.5). */
+export async function renameOutputs(work: Work, store: Store, chain: Doc, before: ChainMetadata, after: ChainMetadata): Promise<void> {
+  const renamed = new Map<string, string>();
+  for (const node of after.nodes) {
+    const old = before.nodes.find((known) => known.id!.id === node.id!.id);
+    if (node.type === OUTPUT_NODE && old?.type === OUTPUT_NODE && old.name !== node.name) renamed.set(old.name, node.name);
+  }
+  for (const node of after.nodes) if (node.type === OUTPUT_NODE) renamed.delete(node.name);
+  if (renamed.size === 0) return;
+  for (const caller of await chainsOf(store, chain.tenantId)) {
+    if (caller.id === chain.id) continue;
+    const { metadata } = await graphOf(store, chain.tenantId, caller.id);
+    const callers = new Set(metadata.nodes.flatMap((node, index) => (calls(node, chain.id) ? [index] : [])));
+    const connections = metadata.connections.map((connection) =>
+      callers.has(connection.fromIndex) ? { ...connection, type: renamed.get(connection.type) ?? connection.type } : connection,
+    );
+    if (connections.some((connection, index) => connection.type !== metadata.connections[index]!.type))
+      saveGraph(work, caller, { ...metadata, connections });
+  }
+}

@@ -1,0 +1,62 @@
+import type { ChainMetadata, ChainNode } from '../chain.ts';
+import type { Backend } from '../queue.ts';
+
+export interface FoundNode {
+  readonly tenantId: string;
+  readonly chainId: string;
+  readonly node: ChainNode;
+}
+
+/** Rule nodes are kept inside their chain's metadata; this finds them by their own id, of every tenant, and follows what is saved. */
+export interface RuleNodes {
+  find(nodeId: string): Promise<FoundNode | null>;
+}
+
+const BY_BACKEND = new WeakMap<Backend, RuleNodes>();
+
+/** One index for all routes of a server. */
+export function ruleNodes(backend: Backend): RuleNodes {
+  let index = BY_BACKEND.get(backend);
+  if (!index) {
+    index = createRuleNodes(backend);
+    BY_BACKEND.set(backend, index);
+  }
+  return index;
+}
+
+function createRuleNodes(backend: Backend): RuleNodes {
+  const chains = new Map<string, FoundNode[]>();
+  const byId = new Map<string, FoundNode>();
+  /** Chains to read again before the next answer; null until everything was read once. */
+  let stale: Map<string, string> | null = null;
+  backend.onChange((changes) => {
+    for (const { collection, tenantId, id } of changes) if (collection === 'RULE_CHAIN_METADATA') stale?.set(id, tenantId);
+  });
+
+  function put(tenantId: string, chainId: string, metadata: ChainMetadata | null): void {
+    for (const { node } of chains.get(chainId) ?? []) byId.delete(node.id!.id);
+    chains.delete(chainId);
+    if (!metadata) return;
+    const found = metadata.nodes.map((node) => ({ tenantId, chainId, node }));
+    chains.set(chainId, found);
+    for (const entry of found) byId.set(entry.node.id!.id, entry);
+  }
+
+  async function readAll(): Promise<void> {
+    stale = new Map();
+    for await (const { tenantId, id, body } of backend.store.everyDoc('RULE_CHAIN_METADATA')) put(tenantId, id, body as unknown as ChainMetadata);
+  }
+
+  let reading: Promise<void> | null = null;
+  return {
+    async find(nodeId) {
+      reading ??= readAll();
+      await reading;
+      for (const [id, tenantId] of stale ?? []) {
+        stale?.delete(id);
+        put(tenantId, id, ((await backend.store.doc('RULE_CHAIN_METADATA', tenantId, id))?.body as unknown as ChainMetadata) ?? null);
+      }
+      return byId.get(nodeId) ?? null;
+    },
+  };
+}

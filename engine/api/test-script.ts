@@ -1,0 +1,98 @@
+import type { FastifyInstance } from 'fastify';
+import { Type } from 'typebox';
+import type { ScriptLanguage } from '../script.ts';
+import type { ApiContext } from './context.ts';
+import { badRequest } from './errors.ts';
+import { requiredObject } from './required.ts';
+import { AnyJson, typed } from './schemas.ts';
+import { oneOf } from './telemetry-target.ts';
+
+/** Everything of a test, reading its result included. */
+export const TEST_TIMEOUT_MS = 5000;
+export const LANGUAGES: readonly ScriptLanguage[] = ['JS', 'TBEL'];
+export const LANGUAGE_QUERY = Type.Object({ scriptLang: Type.Optional(Type.String({ description: 'JS (default) or TBEL.' })) });
+
+type Json = Record<string, unknown>;
+
+export interface Tested {
+  readonly output: string | null;
+  readonly error: string;
+}
+
+/** Runs a rule node's script once, for the editor (specs: rest-api §2.9). A fault of the script is an answer, not an error. */
+export default async function testScript(plain: FastifyInstance, context: ApiContext): Promise<void> {
+  const app = typed(plain);
+  const schema = { tags: ['Rule chains'], summary: 'Runs a script once', body: AnyJson, querystring: LANGUAGE_QUERY };
+  app.post('/api/ruleChain/testScript', { config: { who: 'T' }, schema }, async ({ body, query }): Promise<Tested> => {
+    const fields = requiredObject(body);
+    const language = oneOf(query, 'scriptLang', LANGUAGES, 'JS');
+    const { script, scriptType, argNames, msg, metadata, msgType } = fields;
+    if (typeof script !== 'string') throw badRequest('Validation error: script must not be null');
+    const shape = SHAPES[String(scriptType)];
+    if (!shape) return { output: '', error: `Unsupported script type: ${String(scriptType)}` };
+    const names = Array.isArray(argNames) && argNames.length > 0 ? argNames.map(String) : undefined;
+    const input: Input = { msg: text(msg), metadata: strings(metadata), msgType: text(msgType) };
+    const result = await context.scripts.runOnce(
+      { kind: 'any', language, body: script, ...(names ? { argNames: names } : {}) },
+      [input.msg, JSON.stringify(input.metadata), input.msgType],
+      { timeoutMs: TEST_TIMEOUT_MS },
+    );
+    if (!result.ok) return { output: '', error: result.fault.message || 'The script failed' };
+    try {
+      return { output: shape(result.json === undefined ? undefined : JSON.parse(result.json), input), error: '' };
+    } catch (cause) {
+      return { output: '', error: (cause as Error).message };
+    }
+  });
+}
+
+interface Input {
+  readonly msg: string;
+  readonly metadata: Record<string, string>;
+  readonly msgType: string;
+}
+
+const text = (value: unknown): string => (typeof value === 'string' ? value : value === undefined || value === null ? '' : JSON.stringify(value));
+
+function strings(value: unknown): Record<string, string> {
+  if (typeof value !== 'object' || value === null) return {};
+  return Object.fromEntries(Object.entries(value).flatMap(([key, part]) => (part === null || part === undefined ? [] : [[key, text(part)]])));
+}
+
+/** What each use of a script must return, and how the editor shows it. */
+const SHAPES: Readonly<Record<string, (result: unknown, input: Input) => string | null>> = {
+  filter(result) {
+    if (typeof result !== 'boolean') throw wrongType(result);
+    return String(result);
+  },
+  switch(result) {
+    if (typeof result === 'string') return JSON.stringify([result]);
+    if (!Array.isArray(result)) throw wrongType(result);
+    for (const label of result) if (typeof label !== 'string') throw wrongType(label);
+    return JSON.stringify([...new Set(result)]);
+  },
+  json: (result) => (result === undefined ? null : JSON.stringify(result)),
+  string(result) {
+    if (typeof result !== 'string') throw wrongType(result);
+    return result;
+  },
+  update: (result, input) => (Array.isArray(result) ? `[${result.map((one) => updated(one, input)).join(',')}]` : updated(result, input)),
+  generate: (result, input) => updated(result, input),
+};
+
+/** What a transformation leaves out keeps its old value; metadata is text. */
+function updated(result: unknown, input: Input): string {
+  if (typeof result !== 'object' || result === null || Array.isArray(result)) throw wrongType(result);
+  const { msg, metadata, msgType } = result as Json;
+  // Keys in one order: the original's is that of a hash.
+  const flat = Object.entries(metadata === undefined || metadata === null ? input.metadata : strings(metadata)).sort(([a], [b]) => (a < b ? -1 : 1));
+  const type = msgType === undefined || msgType === null || msgType === '' ? input.msgType : text(msgType);
+  return `{"msg":${msg === undefined ? input.msg : JSON.stringify(msg)},"metadata":${JSON.stringify(Object.fromEntries(flat))},"msgType":${JSON.stringify(type)}}`;
+}
+
+const wrongType = (value: unknown): Error => new Error(`Wrong result type: ${typeName(value)}`);
+
+function typeName(value: unknown): string {
+  if (value === null || value === undefined) return 'NULL';
+  return Array.isArray(value) ? 'ARRAY' : typeof value === 'object' ? 'OBJECT' : typeof value === 'number' ? 'NUMBER' : (typeof value).toUpperCase();
+}
