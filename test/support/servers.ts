@@ -157,11 +157,9 @@ export interface Subscription {
 
 /** `mosquitto_sub`, as a user would call it; resolves when the broker confirmed the subscription. */
 export async function mosquittoSub(broker: Broker, filter: string): Promise<Subscription> {
-  const child = spawn(
-    program('mosquitto_sub'),
-    ['-h', '127.0.0.1', '-p', String(broker.port), '-t', filter, '-q', '1', '-d', '-F', 'MESSAGE %t %p'],
-    { stdio: ['ignore', 'pipe', 'ignore'] },
-  );
+  const options = ['-h', '127.0.0.1', '-p', String(broker.port), '-t', filter, '-q', '1', '-d', '-F', 'MESSAGE %t %p'];
+  // Into a pipe it would keep its lines back until a block is full.
+  const child = spawn(program('stdbuf'), ['-oL', program('mosquitto_sub'), ...options], { stdio: ['ignore', 'pipe', 'ignore'] });
   const queue: { topic: string; payload: string }[] = [];
   const waiting: (() => void)[] = [];
   const wake = () => {
