@@ -272,8 +272,9 @@ export function entityJson(doc: Doc): Body {
   return { ...head, ...shape, ...doc.body, version: doc.version };
 }
 
-/** `TENANT` for `Tenant with id … is not found`: what people call an entity type. */
+/** What people call an entity type: `Device profile`. */
 export function entityLabel(entityType: string): string {
+  if (entityType === 'ENTITY_VIEW') return 'Entity View';
   const words = entityType.toLowerCase().replaceAll('_', ' ');
   return words.charAt(0).toUpperCase() + words.slice(1);
 }

@@ -1,10 +1,12 @@
 import { randomUUID } from 'node:crypto';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
+import { randomText } from '../entities.ts';
 import { type EntityRef, NULL_ID } from '../message.ts';
 import type { Doc } from '../store.ts';
 import { Work } from '../work.ts';
 import type { ApiContext, Authority, Caller } from './context.ts';
 import { ErrorCode, forbidden, unauthorized } from './errors.ts';
+import { isPublic } from './lists.ts';
 
 /** Who calls (specs: rest-api §1.5): tokens, API keys, sessions, and the hook that puts `request.caller` in front of every route that is not open. */
 
@@ -41,11 +43,14 @@ interface AccessClaims {
   readonly sessionId: string;
   readonly iat: number;
   readonly exp: number;
+  readonly isPublic?: boolean;
 }
 
 export interface Tokens {
-  /** A new pair; a new session unless one is named. */
+  /** A new pair: a new session. */
   pair(user: Doc): TokenPair;
+  /** For whoever knows the id of a public customer. */
+  publicPair(customer: Doc): TokenPair;
   /** @throws HttpError 401, or 400 for an access token. */
   refresh(refreshToken: string): Promise<TokenPair>;
   account(userId: string): Promise<Account | null>;
@@ -88,28 +93,38 @@ export function createTokens(app: FastifyInstance, context: ApiContext): Tokens 
     }
   });
 
+  const sign = (common: Record<string, unknown>, access: Record<string, unknown>): TokenPair => {
+    const iat = Math.floor(context.now() / 1000);
+    const session = { ...common, sessionId: randomUUID(), iss: ISSUER, iat };
+    return {
+      token: app.jwt.sign({ ...session, ...access, exp: iat + ACCESS_SECONDS }),
+      refreshToken: app.jwt.sign({ ...session, scopes: [REFRESH], exp: iat + REFRESH_SECONDS, jti: randomUUID() }),
+    };
+  };
+
   const tokens: Tokens = {
     sessionSeconds: REFRESH_SECONDS,
-    pair(user) {
-      const iat = Math.floor(context.now() / 1000);
-      const sessionId = randomUUID();
-      const common = { sub: user.name, userId: user.id, sessionId, iss: ISSUER, iat, isPublic: false };
-      const token = app.jwt.sign({
-        ...common,
-        scopes: [authorityOf(user)],
-        exp: iat + ACCESS_SECONDS,
-        firstName: user.body['firstName'] ?? undefined,
-        lastName: user.body['lastName'] ?? undefined,
-        enabled: true,
-        tenantId: user.tenantId,
-        customerId: user.customerId ?? NULL_ID,
-      });
-      const refreshToken = app.jwt.sign({ ...common, scopes: [REFRESH], exp: iat + REFRESH_SECONDS, jti: randomUUID() });
-      return { token, refreshToken };
-    },
+    pair: (user) =>
+      sign(
+        { sub: user.name, userId: user.id, isPublic: false },
+        {
+          scopes: [authorityOf(user)],
+          firstName: user.body['firstName'] ?? undefined,
+          lastName: user.body['lastName'] ?? undefined,
+          enabled: true,
+          tenantId: user.tenantId,
+          customerId: user.customerId ?? NULL_ID,
+        },
+      ),
+    publicPair: (customer) =>
+      sign(
+        { sub: customer.id, userId: NULL_ID, isPublic: true },
+        { scopes: ['CUSTOMER_USER'], firstName: 'Public', lastName: 'Public', enabled: true, tenantId: customer.tenantId, customerId: customer.id },
+      ),
     async refresh(refreshToken) {
       const claims = verify(app, refreshToken);
       if (!claims.scopes.includes(REFRESH)) throw unauthorized('Invalid Refresh Token scope');
+      if (claims.isPublic) return tokens.publicPair(await publicOwner(context, claims.sub));
       const account = await tokens.account(claims.userId);
       if (!account) throw unauthorized('User not found by refresh token');
       if (!account.credentials?.body.enabled) throw unauthorized('User account is not active');
@@ -169,9 +184,23 @@ function callerOf({ user }: Account, sessionId: string): Caller {
   };
 }
 
-async function byToken(app: FastifyInstance, token: string): Promise<Caller> {
+/** The customer behind a public token, as long as it is public. */
+async function publicOwner({ backend }: ApiContext, customerId: string): Promise<Doc> {
+  const owner = await backend.store.ownerOf('CUSTOMER', customerId);
+  const customer = owner === null ? null : await backend.store.doc('CUSTOMER', owner, customerId);
+  if (!customer || !isPublic(customer)) throw unauthorized('Token has expired', ErrorCode.JWT_TOKEN_EXPIRED);
+  return customer;
+}
+
+async function byToken(app: FastifyInstance, context: ApiContext, token: string): Promise<Caller> {
   const claims = verify(app, token);
   if (claims.scopes.includes(REFRESH)) throw unauthorized('A refresh token is no access token');
+  if (claims.isPublic) {
+    const { id, tenantId } = await publicOwner(context, claims.sub);
+    const names = { email: id, firstName: 'Public', lastName: 'Public' };
+    const ref: EntityRef = { entityType: 'USER', id: NULL_ID };
+    return { ...names, userId: NULL_ID, authority: 'CUSTOMER_USER', tenantId, customerId: id, sessionId: claims.sessionId, ref };
+  }
   const account = await app.tokens.account(claims.userId);
   if (!account?.credentials?.body.enabled || outdated(account, claims)) throw unauthorized('Token has expired', ErrorCode.JWT_TOKEN_EXPIRED);
   return callerOf(account, claims.sessionId);
@@ -192,7 +221,7 @@ async function byApiKey(app: FastifyInstance, context: ApiContext, value: string
 export async function authenticate(app: FastifyInstance, context: ApiContext, request: FastifyRequest): Promise<Caller> {
   const header = request.headers['x-authorization'] ?? request.headers.authorization;
   if (typeof header !== 'string') throw unauthorized();
-  if (header.startsWith('Bearer ')) return byToken(app, header.slice(7).trim());
+  if (header.startsWith('Bearer ')) return byToken(app, context, header.slice(7).trim());
   if (header.startsWith('ApiKey ')) return byApiKey(app, context, header.slice(7).trim());
   throw unauthorized();
 }
@@ -207,4 +236,23 @@ export function guard(app: FastifyInstance, context: ApiContext): void {
     if (!request.is404 && !ALLOWED[who]!.includes(caller.authority)) throw forbidden();
     request.caller = caller;
   });
+}
+
+/** A token for one use, in a link. It begins with the id of the credentials it is kept in, so that it is found without a search. */
+export const newOneTimeToken = (credentialsId: string): string => credentialsId.replaceAll('-', '') + randomText(30);
+
+/** The account whose credentials hold this token, while it lasts. */
+export async function credentialsFromToken(
+  app: FastifyInstance,
+  context: ApiContext,
+  field: 'activateToken' | 'resetToken',
+  token: string,
+): Promise<Account | null> {
+  const match = /^([0-9a-f]{8})([0-9a-f]{4})([0-9a-f]{4})([0-9a-f]{4})([0-9a-f]{12})[A-Za-z0-9]{30}$/.exec(token);
+  if (!match) return null;
+  const id = match.slice(1).join('-');
+  const tenantId = await context.backend.store.ownerOf('USER_CREDENTIALS', id);
+  const credentials = tenantId === null ? null : await context.backend.store.doc('USER_CREDENTIALS', tenantId, id);
+  if (credentials?.body[field] !== token || Number(credentials.body[`${field}ExpTime`]) < context.now()) return null;
+  return app.tokens.account(credentials.ref!);
 }

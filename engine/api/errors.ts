@@ -16,7 +16,7 @@ export const ErrorCode = {
   PASSWORD_VIOLATION: 45,
 } as const;
 
-/** An answer that is not 200, with ThingsBoard's error body. */
+/** An answer that is not 200, with ThingsBoard's error body; `details` are more keys of it. */
 export class HttpError extends AppError {
   readonly status: number;
   readonly errorCode: number;
@@ -49,11 +49,11 @@ function statusOf(error: Error): { status: number; errorCode: number } | null {
   return null;
 }
 
-export function sendError(reply: FastifyReply, status: number, errorCode: number, message: string): FastifyReply {
+export function sendError(reply: FastifyReply, status: number, errorCode: number, message: string, more?: Record<string, unknown>): FastifyReply {
   return reply
     .code(status)
     .type('application/json')
-    .send(JSON.stringify({ status, message, errorCode, timestamp: Date.now() }));
+    .send(JSON.stringify({ status, message, errorCode, timestamp: Date.now(), ...more }));
 }
 
 /** Every error leaves in one shape. */
@@ -66,6 +66,6 @@ export function handleErrors(app: FastifyInstance): void {
     }
     if (error instanceof Busy) reply.header('Retry-After', Math.max(1, Math.ceil(error.afterMs / 1000)));
     if (error instanceof NotDurable) reply.header('Retry-After', 1);
-    return sendError(reply, known.status, known.errorCode, error.message);
+    return sendError(reply, known.status, known.errorCode, error.message, error instanceof HttpError ? error.details : undefined);
   });
 }
