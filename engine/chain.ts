@@ -46,6 +46,13 @@ export interface DebugSettings {
   allEnabledUntil: number;
 }
 
+/** One drawn arrow, as its target sees it. */
+export interface Link {
+  readonly target: CompiledNode;
+  /** The label as it is drawn. */
+  readonly label: string;
+}
+
 /** A chain compiled once: nodes in topological order, targets by lower-cased label. */
 export interface CompiledChain {
   readonly id: string;
@@ -68,6 +75,11 @@ export interface CompiledNode {
   /** Why messages that reach it fail; null = it runs. */
   readonly problem: string | null;
   /** Lower-cased label → targets, in connection order. */
-  readonly targets: ReadonlyMap<string, readonly CompiledNode[]>;
+  readonly targets: ReadonlyMap<string, readonly Link[]>;
+  /**
+   * Which stores and peers the node and everything behind it may read or change, as bits: two messages of one originator that stand before nodes whose
+   * bits meet run one after the other, so that their effects keep the order of arrival.
+   */
+  readonly reach: number;
   readonly debug: DebugSettings | null;
 }

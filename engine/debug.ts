@@ -1,0 +1,38 @@
+import type { CompiledNode } from './chain.ts';
+import type { Message } from './message.ts';
+import type { EventRow } from './store.ts';
+
+/** Most characters of data, metadata and error in one debug event. */
+const LIMIT = 4096;
+const cut = (text: string): string => (text.length > LIMIT ? text.slice(0, LIMIT) : text);
+
+export const debugsAll = ({ debug }: CompiledNode, now: number): boolean => debug !== null && (debug.allEnabled || now < debug.allEnabledUntil);
+
+/** One step of a message at a node, as `GET /api/events/RULE_NODE/…` shows it (rest-api §2.18). */
+export function nodeEvent(
+  { info }: CompiledNode,
+  step: { readonly type: 'IN' | 'OUT'; readonly message: Message; readonly relation: string; readonly error?: string | null },
+  { id, now, server }: { readonly id: string; readonly now: number; readonly server: string },
+): EventRow {
+  const { message } = step;
+  return {
+    id,
+    tenantId: info.tenantId,
+    entity: { entityType: 'RULE_NODE', id: info.id },
+    type: 'DEBUG_RULE_NODE',
+    createdTime: now,
+    body: {
+      server,
+      type: step.type,
+      entityId: message.originator.id,
+      entityType: message.originator.entityType,
+      msgId: message.id,
+      msgType: message.type,
+      dataType: message.dataType,
+      relationType: step.relation,
+      data: cut(message.data),
+      metadata: cut(JSON.stringify(message.metadata)),
+      error: step.error ? cut(step.error) : '',
+    },
+  };
+}

@@ -1,0 +1,63 @@
+import type { CompiledChain } from './chain.ts';
+import type { Message } from './message.ts';
+import type { Batch } from './queue.ts';
+import type { BatchServices } from './services/batch.ts';
+import type { Limits } from './services/limits.ts';
+import { Walk } from './walk.ts';
+import { Work } from './work.ts';
+
+export interface ChainLookup {
+  get(tenantId: string, chainId: string): CompiledChain | undefined;
+  root(tenantId: string): CompiledChain | undefined;
+  /** Where a message without a position enters: the default chain of its originator's profile, else the root chain. Undefined: the tenant has none. */
+  entry(message: Message): Promise<CompiledChain | undefined> | CompiledChain | undefined;
+}
+
+export interface RunnerDeps {
+  readonly chains: ChainLookup;
+  /** Services over one unit of work. */
+  services(work: Work, hooks: BatchHooks): BatchServices;
+  /** Number of lanes of the queue. */
+  readonly lanes: number;
+  readonly limits: Pick<Limits, 'of'>;
+  /** For what happens beside the lane: late answers. */
+  commit(work: Work): Promise<void>;
+  newId(): string;
+  now(): number;
+  /** Id of this process in events. */
+  readonly server: string;
+  readonly log: { error(details: object, text: string): void; warn(details: object, text: string): void };
+}
+
+/** What the services tell the walk. */
+export interface BatchHooks {
+  /** A node put a new message into the lanes. */
+  enqueued(message: Message): void;
+  /** Runs after the commit, unless the walk takes it back. */
+  afterCommit(callback: () => void): void;
+}
+
+export interface Runner {
+  /**
+   * Walks a batch through its chains. Everything that follows from it is in the unit of work, which is done when that is committed; nothing happened before.
+   * @throws what the store could not answer (AppError with retry), or a bug; the batch is then as if it was never run.
+   */
+  run(batch: Batch): Promise<Work>;
+}
+
+export function createRunner(deps: RunnerDeps): Runner {
+  return {
+    async run(batch) {
+      const limits = new Map<string, number>();
+      for (const { tenantId } of batch.messages) {
+        if (limits.has(tenantId)) continue;
+        const limit = deps.limits.of(tenantId);
+        limits.set(tenantId, (limit instanceof Promise ? await limit : limit).maxExecutions);
+      }
+      const work = new Work();
+      await new Walk(batch, work, limits, deps).run();
+      work.done.push(batch);
+      return work;
+    },
+  };
+}

@@ -1,0 +1,178 @@
+import type { CompiledChain, CompiledNode } from './chain.ts';
+import { type Message, type StackFrame, withChanges } from './message.ts';
+
+/** All messages of a batch that came with one originator: among them order is kept. */
+export interface Flow {
+  readonly originatorId: string;
+  /** In order of arrival, copies at the end; finished ones stay. */
+  readonly trips: Trip[];
+  /** Trips before it are finished. */
+  head: number;
+  /** Trips under way. */
+  live: number;
+  /** Of these, in the inbox that is being looked at. */
+  here: number;
+  /** One of them has to wait there, and so have all later ones. */
+  blocked: boolean;
+}
+
+/** One message on its way through the chains of a walk. */
+export interface Trip {
+  message: Message;
+  /** As it was when it could last be taken up again: from the lane, or when it was copied. */
+  readonly entered: Message;
+  /** Where a copy came into being: before `node`, or behind it by `labels`. null: it came from the lane. */
+  readonly entry: {
+    readonly frame: Frame;
+    readonly node: CompiledNode;
+    readonly labels: readonly string[] | null;
+    readonly executions: number;
+  } | null;
+  readonly flow: Flow;
+  /** Place in the batch of the message that it stems from. */
+  readonly root: number;
+  /** Its places in the lists of messages that nodes made of one. */
+  readonly rank: readonly number[];
+  /** Place among all copies. */
+  readonly serial: number;
+  readonly parent: Trip | null;
+  executions: number;
+  effect: boolean;
+  acknowledged: boolean;
+  /** Where it stands; null when its walk is over. */
+  frame: Frame | null;
+  node: CompiledNode | null;
+  /** In the inbox of that node, not being worked on. */
+  queued: boolean;
+  /** Label by which it came there. */
+  via: string;
+}
+
+export interface Inbox {
+  trips: Trip[];
+  sorted: boolean;
+}
+
+/** A chain being walked for messages with the same stack. */
+export interface Frame {
+  readonly chain: CompiledChain;
+  readonly stack: readonly StackFrame[];
+  /** The chain that called it, where it still exists as it did, and the calling node. */
+  readonly parent: Frame | null;
+  readonly caller: CompiledNode | null;
+  /** Bits (`CompiledNode.reach`) of what may follow when its messages return. */
+  readonly after: number;
+  readonly inboxes: (Inbox | undefined)[];
+  /** Called chains by the order of the calling node. */
+  readonly children: (Map<string, Frame> | undefined)[];
+  /** Trips in its inboxes and those of its children. */
+  waiting: number;
+}
+
+export function newFrame(chain: CompiledChain, stack: readonly StackFrame[], parent: Frame | null = null, caller: CompiledNode | null = null): Frame {
+  let after = parent?.after ?? 0;
+  if (caller) for (const links of caller.targets.values()) for (const { target } of links) after |= target.reach;
+  return { chain, stack, parent, caller, after, inboxes: new Array(chain.nodes.length), children: new Array(chain.nodes.length), waiting: 0 };
+}
+
+/** The frame of `chain` as called by `caller` of `frame`. */
+export function childFrame(frame: Frame, caller: CompiledNode, chain: CompiledChain): Frame {
+  let children = frame.children[caller.order];
+  if (!children) {
+    children = new Map();
+    frame.children[caller.order] = children;
+  }
+  let child = children.get(chain.id);
+  if (!child) {
+    child = newFrame(chain, [...frame.stack, { chainId: frame.chain.id, nodeId: caller.info.id }], frame, caller);
+    children.set(chain.id, child);
+  }
+  return child;
+}
+
+/** Did `a` arrive before `b`? Copies for several targets are of one time. */
+export function isEarlier(a: Trip, b: Trip): boolean {
+  return a.root !== b.root ? a.root < b.root : byRank(a.rank, b.rank) < 0;
+}
+
+export const byArrival = (a: Trip, b: Trip): number => a.root - b.root || byRank(a.rank, b.rank) || a.serial - b.serial;
+
+function byRank(a: readonly number[], b: readonly number[]): number {
+  const common = Math.min(a.length, b.length);
+  for (let i = 0; i < common; i++) if (a[i] !== b[i]) return a[i]! - b[i]!;
+  return 0;
+}
+
+/** The message as it goes back to a lane, to start where its trip did. */
+export function asEntered({ entered, entry, effect }: Trip): Message {
+  if (!entry) return effect === entered.effect ? entered : withChanges(entered, { effect });
+  const at = { chainId: entry.frame.chain.id, nodeId: entry.node.info.id, labels: entry.labels };
+  return withChanges(entered, { at, stack: entry.frame.stack, executions: entry.executions, effect });
+}
+
+export function pushTrip(frame: Frame, node: CompiledNode, trip: Trip, via: string): void {
+  let inbox = frame.inboxes[node.order];
+  if (!inbox) {
+    inbox = { trips: [], sorted: true };
+    frame.inboxes[node.order] = inbox;
+  }
+  const last = inbox.trips.at(-1);
+  if (last && inbox.sorted && byArrival(last, trip) > 0) inbox.sorted = false;
+  inbox.trips.push(trip);
+  trip.frame = frame;
+  trip.node = node;
+  trip.queued = true;
+  trip.via = via;
+  addWaiting(frame, 1);
+}
+
+/** Trips before `node` that may go now, in order of arrival; the others stay in the inbox. */
+export function takeReady(frame: Frame, node: CompiledNode): Trip[] {
+  const inbox = frame.inboxes[node.order]!;
+  const { trips } = inbox;
+  if (!inbox.sorted) trips.sort(byArrival);
+  inbox.trips = [];
+  inbox.sorted = true;
+  const ready: Trip[] = [];
+  for (const { flow } of trips) {
+    flow.here = 0;
+    flow.blocked = false;
+  }
+  for (const { flow } of trips) flow.here++;
+  const bits = node.reach | frame.after;
+  for (const trip of trips) {
+    const { flow } = trip;
+    if (bits !== 0 && flow.live > flow.here && (flow.blocked || mustWait(trip, bits))) {
+      flow.blocked = true;
+      inbox.trips.push(trip);
+    } else {
+      trip.queued = false;
+      ready.push(trip);
+    }
+  }
+  addWaiting(frame, -ready.length);
+  return ready;
+}
+
+/** Is an earlier message of the originator still before something that the way from here touches too? */
+function mustWait(trip: Trip, bits: number): boolean {
+  const { flow } = trip;
+  while (flow.trips[flow.head]?.frame === null) flow.head++;
+  for (let i = flow.head; i < flow.trips.length; i++) {
+    const other = flow.trips[i]!;
+    if (other.frame === null || (other.node === trip.node && other.frame === trip.frame)) continue;
+    if (((other.node!.reach | other.frame.after) & bits) !== 0 && isEarlier(other, trip)) return true;
+  }
+  return false;
+}
+
+/** Takes a trip out of the inbox it waits in. */
+export function unqueue(trip: Trip): void {
+  const inbox = trip.frame!.inboxes[trip.node!.order]!;
+  inbox.trips = inbox.trips.filter((queued) => queued !== trip);
+  addWaiting(trip.frame!, -1);
+}
+
+function addWaiting(frame: Frame, count: number): void {
+  for (let at: Frame | null = frame; at; at = at.parent) at.waiting += count;
+}

@@ -1,0 +1,138 @@
+import type { CompiledNode } from './chain.ts';
+import { debugsAll, nodeEvent } from './debug.ts';
+import { AppError } from './errors.ts';
+import type { NodeContext, Outcome } from './node.ts';
+import { rewindPoint } from './rewind.ts';
+import type { ServiceName } from './services.ts';
+import type { Frame, Trip } from './trip.ts';
+import type { Walk } from './walk.ts';
+
+type Context = NodeContext<unknown, unknown, ServiceName>;
+
+/** One node working on the messages that reached it. Gives a promise only when the node does: a plain chain costs no microtask per message. */
+export class Visit {
+  private readonly walk: Walk;
+  private readonly frame: Frame;
+  private readonly node: CompiledNode;
+  private readonly trips: readonly Trip[];
+
+  constructor(walk: Walk, frame: Frame, node: CompiledNode, trips: readonly Trip[]) {
+    this.walk = walk;
+    this.frame = frame;
+    this.node = node;
+    this.trips = trips;
+  }
+
+  run(): void | Promise<void> {
+    const { walk, node } = this;
+    walk.current = node;
+    if (node.debug && debugsAll(node, walk.now)) this.debugIn();
+    if (node.problem !== null) {
+      for (const trip of this.trips) walk.fail(trip, node, `Rule Node is not active! Failed to initialize. ${node.problem}`);
+      return;
+    }
+    const trips = this.countExecutions();
+    const definition = node.definition!;
+    return definition.processBatch ? this.processBatch(trips, this.context()) : this.processEach(trips, this.context());
+  }
+
+  private context(): Context {
+    const { config, info, state, definition } = this.node;
+    const services = this.walk.services.of(info.tenantId);
+    const context: Record<string, unknown> = { config, node: info, state };
+    for (const service of (definition!.needs ?? []) as readonly ServiceName[]) context[service] = services[service];
+    return context as Context;
+  }
+
+  private countExecutions(): readonly Trip[] {
+    const limit = this.walk.limits.get(this.node.info.tenantId) ?? 0;
+    let over = false;
+    for (const trip of this.trips) if (++trip.executions > limit) over = true;
+    if (limit === 0 || !over) return this.trips;
+    return this.trips.filter((trip) => {
+      if (trip.executions <= limit) return true;
+      this.walk.fail(trip, this.node, `Message is processed by more than ${limit} rule nodes!`);
+      return false;
+    });
+  }
+
+  private processEach(trips: readonly Trip[], context: Context): void | Promise<void> {
+    for (const [index, trip] of trips.entries()) {
+      if (trip.frame === null) continue; // held behind an earlier one meanwhile
+      let outcome: Outcome | Promise<Outcome>;
+      try {
+        outcome = this.node.definition!.process!(trip.message, context);
+      } catch (cause) {
+        this.walk.threw(this.frame, this.node, trip, cause);
+        continue;
+      }
+      if (outcome instanceof Promise) return this.awaitEach(trips.slice(index), outcome, context);
+      this.settle(trip, outcome);
+    }
+  }
+
+  /** One after the other: two messages of one originator must not overtake each other inside a node. */
+  private async awaitEach(trips: readonly Trip[], first: Promise<Outcome>, context: Context): Promise<void> {
+    for (const [index, trip] of trips.entries()) {
+      if (trip.frame === null) continue;
+      let outcome: Outcome;
+      try {
+        outcome = await (index === 0 ? first : this.node.definition!.process!(trip.message, context));
+      } catch (cause) {
+        this.walk.threw(this.frame, this.node, trip, cause);
+        continue;
+      }
+      this.settle(trip, outcome);
+    }
+  }
+
+  private processBatch(trips: readonly Trip[], context: Context): void | Promise<void> {
+    if (trips.length === 0) return;
+    const undo = rewindPoint(this.walk.work);
+    const callbacks = this.walk.callbacks.length;
+    let outcomes: readonly (Outcome | Error)[] | Promise<readonly (Outcome | Error)[]>;
+    const failed = (cause: unknown): Promise<void> | void => {
+      undo();
+      this.walk.callbacks.length = callbacks;
+      this.walk.services.forget();
+      // A peer that is away is so for all of them; anything else may be the fault of one, so each is tried alone.
+      if (trips.length > 1 && !(cause instanceof AppError && cause.retry !== 'never')) return this.processAlone(trips, context);
+      for (const trip of trips) if (trip.frame !== null) this.walk.threw(this.frame, this.node, trip, cause);
+    };
+    try {
+      outcomes = this.node.definition!.processBatch!(
+        trips.map((trip) => trip.message),
+        context,
+      );
+    } catch (cause) {
+      return failed(cause);
+    }
+    if (!(outcomes instanceof Promise)) return this.settleBatch(trips, outcomes);
+    return outcomes.then((list) => this.settleBatch(trips, list), failed);
+  }
+
+  private async processAlone(trips: readonly Trip[], context: Context): Promise<void> {
+    for (const trip of trips) if (trip.frame !== null) await this.processBatch([trip], context);
+  }
+
+  private settleBatch(trips: readonly Trip[], outcomes: readonly (Outcome | Error)[]): void {
+    for (const [index, trip] of trips.entries()) {
+      if (trip.frame === null) continue;
+      const outcome = outcomes[index];
+      if (outcome instanceof Error) this.walk.threw(this.frame, this.node, trip, outcome);
+      else this.settle(trip, outcome);
+    }
+  }
+
+  private settle(trip: Trip, outcome: Outcome | undefined): void {
+    if (outcome === undefined) this.walk.threw(this.frame, this.node, trip, new TypeError(`${this.node.definition!.type} gave no outcome`));
+    else this.walk.settle(this.frame, this.node, trip, outcome);
+  }
+
+  private debugIn(): void {
+    const { work, deps, now } = this.walk;
+    for (const { message, via } of this.trips) {
+      work.events.push(nodeEvent(this.node, { type: 'IN', message, relation: via }, { id: deps.newId(), now, server: deps.server }));
+    }
+  }
+}
