@@ -203,6 +203,12 @@ function plainDecimal(text: string): string {
   return `${sign}${padded.slice(0, at).replace(/^0+(?=\d)/, '')}.${padded.slice(at)}`;
 }
 
+/** The stored value as JSON, its type kept. @throws SyntaxError when a value of type JSON holds none. */
+export function fromValue(value: Value): Json {
+  if (value.type === 'JSON') return parseJson(value.value);
+  return value.type === 'DOUBLE' && Number.isInteger(value.value) ? new Double(value.value) : value.value;
+}
+
 /** JSON text of a typed value, native types. */
 export function valueJson(value: Value): string {
   switch (value.type) {
