@@ -3,6 +3,7 @@ import type { Backend, Change, Queue } from '#engine/queue.ts';
 import type { Store } from '#engine/store.ts';
 import type { Work } from '#engine/work.ts';
 import { readAttributes, writeAttributes } from './sqlite/attributes.ts';
+import { Checkpoints } from './sqlite/checkpoints.ts';
 import { type Applier, type Attempt, Committer } from './sqlite/committer.ts';
 import { type Database, openDatabase } from './sqlite/database.ts';
 import { readDeadLetter, readDeadLetters, writeDeadLetters } from './sqlite/dead-letters.ts';
@@ -52,6 +53,7 @@ function fixedLanes(db: Database, lanes: number): number {
 
 function compose(db: Database, lanes: number, now: () => number, onPoint: (name: string) => void): Backend {
   const numbers = new Numbers(db);
+  const checkpoints = new Checkpoints(db);
   const telemetry = new Telemetry(db, numbers);
   const events = new Events(db, numbers);
   const listeners = new Set<(changes: readonly Change[]) => void>();
@@ -59,7 +61,9 @@ function compose(db: Database, lanes: number, now: () => number, onPoint: (name:
     db,
     numbers,
     now,
+    sync: () => db.sync(),
     onPoint,
+    onWritten: (rows) => checkpoints.wrote(rows),
     applier: applier(),
     sizeOf: (step) => (typeof step === 'function' ? 1 : step.telemetry.length + step.messages.length + step.events.length + step.docs.length + 1),
     onChanges: (changes) => {
@@ -119,7 +123,8 @@ function compose(db: Database, lanes: number, now: () => number, onPoint: (name:
     async close() {
       stopSweep();
       queue.close();
-      committer.close();
+      await committer.close();
+      await checkpoints.close();
       db.close();
     },
   };

@@ -11,8 +11,8 @@ import type { Pass } from './pass.ts';
 /** Messages of one row: so that one row stays small and a batch stays near its `max`. */
 const ROW_MESSAGES = 256;
 /** A lane with more rows than this grows its last row instead: the ledger counts rows, and a long backlog of single messages would make that slow. */
-const MANY_ROWS = 64;
-const GROWN_ROW = 64;
+const MANY_ROWS = 256;
+const GROWN_ROW = 16;
 /** Characters of message data that wait in memory, over all lanes; beyond it they are read back from the file. */
 const MEMORY_CHARS = 24_000_000;
 /** What a message costs beside its data, roughly, in characters. */

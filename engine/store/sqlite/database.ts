@@ -1,4 +1,4 @@
-import { mkdirSync } from 'node:fs';
+import { closeSync, fdatasync, mkdirSync, openSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite';
 import { ConfigError } from '#engine/errors.ts';
@@ -18,12 +18,24 @@ export const isDiskError = (cause: unknown): boolean => NOT_DURABLE.has(primaryC
 /** The one connection, and its statements by text: each is compiled once. */
 export class Database {
   readonly sql: DatabaseSync;
+  readonly file: string;
   private readonly lock: DatabaseSync;
+  /** The write-ahead log. SQLite keeps this file for as long as it is open, and puts no locks on it that closing ours would end. */
+  private readonly log: number;
   private readonly statements = new Map<string, StatementSync>();
 
-  constructor(sql: DatabaseSync, lock: DatabaseSync) {
+  constructor(sql: DatabaseSync, file: string, lock: DatabaseSync) {
     this.sql = sql;
+    this.file = file;
     this.lock = lock;
+    this.log = openSync(`${file}-wal`, 'r+');
+  }
+
+  /** Every transaction is appended to the log: when the log is on the disk, so are they (sqlite.org/wal.html). */
+  sync(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      fdatasync(this.log, (cause) => (cause ? reject(cause) : resolve()));
+    });
   }
 
   prepare(text: string): StatementSync {
@@ -49,6 +61,7 @@ export class Database {
   }
 
   close(): void {
+    closeSync(this.log);
     this.sql.close();
     this.lock.close();
   }
@@ -71,12 +84,16 @@ export function openDatabase({ folder, pageLimit, migrations = MIGRATIONS, now =
   const lock = lockFolder(folder);
   let sql: DatabaseSync | undefined;
   try {
-    sql = new DatabaseSync(join(folder, FILE));
-    // synchronous=FULL: the WAL is synced at each commit, else a power cut takes back what was acknowledged.
-    sql.exec('PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA temp_store=MEMORY; PRAGMA cache_size=-32768; PRAGMA wal_autocheckpoint=4000;');
+    const file = join(folder, FILE);
+    sql = new DatabaseSync(file);
+    // FULL until the committer takes the syncing over, below.
+    sql.exec('PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA temp_store=MEMORY; PRAGMA cache_size=-32768;');
     if (pageLimit !== undefined) sql.exec(`PRAGMA max_page_count=${Math.trunc(pageLimit)}`);
     migrate(sql, migrations, now());
-    return new Database(sql, lock);
+    // NORMAL: COMMIT appends to the log and the committer syncs it before anybody is told (committer.ts); around checkpoints SQLite syncs as ever.
+    // Checkpoints are checkpoints.ts'.
+    sql.exec('PRAGMA synchronous=NORMAL; PRAGMA wal_autocheckpoint=0;');
+    return new Database(sql, file, lock);
   } catch (cause) {
     sql?.close();
     lock.close();
