@@ -42,6 +42,8 @@ export interface IntegrationContext extends IntegrationInput {
   readonly connection: Connection | null;
   /** The lifecycle event that the next success, or the first failure, gives. */
   readonly announce: LifecycleEvent | null;
+  /** Something that a STOPPED would end. */
+  readonly started: boolean;
   /** When connections ended right after they were made. */
   readonly drops: readonly number[];
   readonly activeSince: number;
@@ -75,6 +77,9 @@ export function backoffMs(attempts: number, outageMs: number, random: number): n
 /** A connection that may have been lost before the machine has heard of it. */
 interface Opened {
   readonly connection: Connection;
+  readonly tie: Tie;
+}
+interface Tie {
   lost: { readonly cause: unknown } | null;
   tell: ((cause: unknown) => void) | null;
 }
@@ -85,16 +90,15 @@ export const integrationMachine = setup({
   actors: {
     connect: fromPromise<Opened, Plan>(async ({ input, signal }) => {
       if (input.kind !== 'connect') throw new ConfigError('nothing to connect');
-      const opened: { -readonly [K in keyof Opened]: Opened[K] } = { connection: {} as Connection, lost: null, tell: null };
-      const lost = (cause: unknown) => {
-        if (opened.lost) return;
-        opened.lost = { cause };
-        opened.tell?.(cause);
-      };
-      opened.connection = await input.connect(lost, signal);
+      const tie: Tie = { lost: null, tell: null };
+      const connection = await input.connect((cause) => {
+        if (tie.lost) return;
+        tie.lost = { cause };
+        tie.tell?.(cause);
+      }, signal);
       // Stopped, edited or timed out meanwhile: nobody would ever close it.
-      if (signal.aborted) await opened.connection.close();
-      return opened;
+      if (signal.aborted) await connection.close();
+      return { connection, tie };
     }),
     close: fromPromise<void, Connection | null>(async ({ input }) => {
       await input?.close();
@@ -114,7 +118,12 @@ export const integrationMachine = setup({
   },
   actions: {
     entered: assign({ since: ({ context }) => context.now(), nextAttemptAt: null }),
-    setPlan: assign(({ event }) => (event.type === 'SAVED' ? { plan: event.plan, announce: 'UPDATED' as const, attempts: 0, drops: [] } : {})),
+    setPlan: assign(({ context, event }) =>
+      event.type === 'SAVED'
+        ? { plan: event.plan, announce: context.started ? ('UPDATED' as const) : ('STARTED' as const), attempts: 0, drops: [] }
+        : {},
+    ),
+    starting: assign({ started: true, outageSince: ({ context }) => context.now() }),
     planReason: assign({ reason: ({ context }) => ('reason' in context.plan ? context.plan.reason : null) }),
     announceSuccess: ({ context }) => {
       if (context.announce) context.report(context.announce, null);
@@ -123,7 +132,9 @@ export const integrationMachine = setup({
       if (context.announce === 'STARTED' || context.announce === 'UPDATED') context.report(context.announce, context.reason);
     },
     announced: assign({ announce: null }),
-    reportStopped: ({ context }) => context.report('STOPPED', null),
+    reportStopped: ({ context }) => {
+      if (context.started) context.report('STOPPED', null);
+    },
     opened: ({ context }) => {
       if (context.connection) context.opened(context.connection);
     },
@@ -151,6 +162,7 @@ export const integrationMachine = setup({
     outageSince: input.now(),
     connection: null,
     announce: 'STARTED',
+    started: false,
     drops: [],
     activeSince: 0,
   }),
@@ -160,13 +172,13 @@ export const integrationMachine = setup({
     planning: {
       always: [
         { guard: 'isDisabled', target: 'disabled' },
-        { guard: 'isFailed', target: 'failed', actions: ['planReason', 'announceFailure', 'announced'] },
-        { guard: 'isInbound', target: 'active' },
-        { target: 'connecting' },
+        { guard: 'isFailed', target: 'failed', actions: ['starting', 'planReason', 'announceFailure', 'announced'] },
+        { guard: 'isInbound', target: 'active', actions: 'starting' },
+        { target: 'connecting', actions: 'starting' },
       ],
     },
-    disabled: { entry: ['entered', 'planReason', assign({ announce: 'STARTED' })] },
-    failed: { entry: 'entered' },
+    disabled: { entry: ['entered', 'planReason', 'reportStopped', assign({ started: false })] },
+    failed: { entry: 'entered', on: { STOP: { target: 'stopped', actions: 'reportStopped' } } },
     connecting: {
       entry: ['entered', assign({ reason: null })],
       invoke: {
@@ -242,15 +254,7 @@ export const integrationMachine = setup({
       after: { closeTimeout: 'closed' },
       on: { SAVED: { actions: 'setPlan' }, STOP: { target: 'ending', actions: 'reportStopped' } },
     },
-    closed: {
-      entry: [
-        'forgetConnection',
-        ({ context }) => {
-          if (context.plan.kind === 'disabled') context.report('STOPPED', null);
-        },
-      ],
-      always: 'planning',
-    },
+    closed: { entry: 'forgetConnection', always: 'planning' },
     ending: {
       invoke: { src: 'close', input: ({ context }) => context.connection, onDone: 'stopped', onError: 'stopped' },
       after: { closeTimeout: 'stopped' },
@@ -260,13 +264,13 @@ export const integrationMachine = setup({
   },
 });
 
-function adopted(opened: Opened, lost: (cause: unknown) => void): Partial<IntegrationContext> {
-  opened.tell = lost;
-  if (opened.lost) {
-    const { cause } = opened.lost;
+function adopted({ connection, tie }: Opened, lost: (cause: unknown) => void): Partial<IntegrationContext> {
+  tie.tell = lost;
+  if (tie.lost) {
+    const { cause } = tie.lost;
     queueMicrotask(() => lost(cause));
   }
-  return { connection: opened.connection };
+  return { connection };
 }
 
 function dropsAfter({ drops, activeSince, now }: IntegrationContext): number[] {

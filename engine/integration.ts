@@ -10,6 +10,10 @@ export interface RawUplink {
   readonly metadata: Readonly<Record<string, string>>;
   /** Unix ms. */
   readonly receivedAt: number;
+  /** Why it must not be converted (too large): it becomes a dead letter with this reason. */
+  readonly problem?: string;
+  /** Metadata keys that hold secrets: converters see them, debug events do not. */
+  readonly hiddenMetadata?: readonly string[];
 }
 
 /** What a downlink converter returned, checked (specs: integrations §2.6). */
@@ -22,9 +26,12 @@ export interface RawDownlink {
 
 /** What became of an accepted uplink. All three are durable when it resolves. */
 export type Accepted =
-  | { readonly outcome: 'converted'; /** In output order; for sync downlinks. */ readonly entities: readonly { entityType: 'DEVICE' | 'ASSET'; id: string; name: string }[] }
+  | {
+      readonly outcome: 'converted' /** In output order; for sync downlinks. */;
+      readonly entities: readonly { entityType: 'DEVICE' | 'ASSET'; id: string; name: string }[];
+    }
   | { readonly outcome: 'empty' }
-  | { readonly outcome: 'dead'; /** The text for the sender and the status. */ readonly reason: string };
+  | { readonly outcome: 'dead' /** The text for the sender and the status. */; readonly reason: string };
 
 export interface Uplinks {
   /**
@@ -59,6 +66,8 @@ export interface InboundReply {
   readonly status: number;
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: Uint8Array | string;
+  /** Call it once when the answer is written to the socket (true) or can not be (false): a pending downlink in it ends, or waits again. */
+  readonly written?: (ok: boolean) => void;
 }
 
 export interface InboundRequest {
@@ -85,6 +94,10 @@ export interface IntegrationDefinition<S extends TSchema = TSchema> {
   readonly inbound?: Inbound<Static<S>>;
   /** Downlinks are sent at once through the connection, or wait for the device's next uplink. Absent: no downlinks. */
   readonly downlink?: 'now' | 'pending';
+  /** A warning for the status when the peer ends connection after connection right after it was made. */
+  readonly droppedWarning?: string;
+  /** Peers that the configuration names, for servers on which local ones are not allowed. */
+  hosts?(config: Static<S>): readonly string[];
   /** Warnings for the status that follow from the configuration alone. */
   warnings?(config: Static<S>): readonly string[];
   /** Fills what the server decides (client id, endpoint); runs on every save. */

@@ -1,0 +1,404 @@
+import { type Actor, createActor } from 'xstate';
+import { type AcceptLimits, createAccept, type UplinkSource } from '#engine/accept.ts';
+import { refuseLocalHosts } from '#engine/addresses.ts';
+import type { Control, IntegrationStatus } from '#engine/control.ts';
+import { createDownlinks, type DownlinkRoute } from '#engine/downlinks.ts';
+import { AppError, ConfigError, errorText, Timeout } from '#engine/errors.ts';
+import { createInbound, refusal } from '#engine/inbound.ts';
+import type { AnyIntegration, InboundReply, IntegrationInfo, RawUplink, Uplinks } from '#engine/integration.ts';
+import { createIntegrationEvents } from '#engine/integration-events.ts';
+import type { Backend, Change } from '#engine/queue.ts';
+import type { IntegrationRegistry } from '#engine/registry.ts';
+import { createResolver } from '#engine/resolve.ts';
+import { validate, withDefaults } from '#engine/schema.ts';
+import type { ScriptEngine } from '#engine/script.ts';
+import type { Secrets } from '#engine/secrets.ts';
+import type { DownlinkTarget } from '#engine/services/batch.ts';
+import { createStatistics } from '#engine/statistics.ts';
+import type { DeadLetter, Doc } from '#engine/store.ts';
+import { Work } from '#engine/work.ts';
+import { type Connect, integrationMachine, type LifecycleEvent, type Plan, warningsOf } from './integration.ts';
+import { type IntegrationParts, partsOf } from './integration-parts.ts';
+
+export interface IntegrationsOptions {
+  readonly backend: Backend;
+  readonly scripts: ScriptEngine;
+  readonly types: IntegrationRegistry;
+  readonly secrets: Secrets;
+  readonly devices: Pick<Control['devices'], 'activity'>;
+  /** This process, in events. */
+  readonly server: string;
+  readonly now: () => number;
+  readonly log: { error(fields: object, text: string): void };
+  readonly random?: () => number;
+  readonly allowLocalHosts?: boolean;
+  readonly maxUplinkBytes?: number;
+  readonly rateLimit?: (tenantId: string, count: number) => number;
+  readonly limits?: Partial<AcceptLimits>;
+  /** Named points at which fault tests end the process. */
+  readonly onPoint?: (name: string) => void;
+}
+
+export type Integrations = Control['integrations'] & {
+  start(): Promise<void>;
+  /** Stops taking, ends what is under way, closes the connections. */
+  stop(): Promise<void>;
+  /** Null: no such integration of this tenant. */
+  downlinkTarget(tenantId: string, integrationId: string): DownlinkTarget | null;
+  /** Hourly message counts, oldest first. */
+  statistics(integrationId: string): number[];
+  /** Uplinks that are neither stored nor refused yet. */
+  inFlight(): number;
+};
+
+/** One integration that this process knows, whatever state it is in. */
+interface Entry {
+  parts: IntegrationParts;
+  readonly source: UplinkSource;
+  readonly actor: Actor<typeof integrationMachine>;
+  /** Of warnings that a connection gave. */
+  warnings: Set<string>;
+}
+
+const STATISTICS_MS = 3_600_000;
+const EXPIRE_MS = 10_000;
+const CHECK_TIMEOUT_MS = 10_000;
+const DEFAULT_TTL_MS = 24 * 3_600_000;
+const MAX_UPLINK_BYTES = 10 * 1024 * 1024;
+
+/** Runs the integrations of all tenants, and reloads them when they, or their converters, are saved. */
+export function createIntegrations(options: IntegrationsOptions): Integrations {
+  const { backend, types, secrets, now, log, random = Math.random, allowLocalHosts = true, maxUplinkBytes = MAX_UPLINK_BYTES, onPoint } = options;
+  const { store } = backend;
+  const events = createIntegrationEvents(options.server);
+  const statistics = createStatistics(now);
+  const resolver = createResolver(backend, now);
+  const downlinks = createDownlinks({ backend, scripts: options.scripts, events, statistics, now, log, onPoint });
+  const inbound = createInbound({ backend, downlinks, events, maxBytes: maxUplinkBytes, now, log });
+  const accept = createAccept({
+    backend,
+    scripts: options.scripts,
+    resolver,
+    events,
+    statistics,
+    activity: (tenantId, deviceId) => options.devices.activity(tenantId, deviceId),
+    rateLimit: options.rateLimit,
+    limits: options.limits,
+    now,
+    log,
+    onPoint,
+  });
+  const entries = new Map<string, Entry>();
+  const byRoutingKey = new Map<string, string>();
+  /** Reloads of one integration come one after the other. */
+  const reloading = new Map<string, Promise<void>>();
+  /** Dead letters that are being tried again: twice at once would count twice. */
+  const requeueing = new Set<string>();
+  const timers: NodeJS.Timeout[] = [];
+  let unsubscribe = () => {};
+  let stopped = false;
+
+  function background(work: Work, what: string): void {
+    if (!work.isEmpty) backend.commit(work).catch((cause: unknown) => log.error({ err: cause }, `${what} not stored`));
+  }
+
+  function report({ tenantId, id }: IntegrationInfo, event: LifecycleEvent, error: string | null): void {
+    const work = new Work();
+    work.events.push(events.lifecycle(tenantId, id, event, error, now()));
+    background(work, 'lifecycle event');
+  }
+
+  function connectOf(definition: AnyIntegration, config: unknown, info: IntegrationInfo): Connect {
+    return async (lost, signal) => {
+      const entry = entries.get(info.id)!;
+      entry.warnings = new Set();
+      const uplinks: Uplinks = { accept: (uplink) => entry.source.accept(uplink), lost, warn: (text) => entry.warnings.add(text) };
+      if (!allowLocalHosts) await refuseLocalHosts(definition.hosts?.(config) ?? []);
+      return definition.connect!(config, info, uplinks, signal);
+    };
+  }
+
+  /** @throws ConfigError listing every problem. */
+  function openConfig(definition: AnyIntegration, configuration: unknown): unknown {
+    return validate(definition.config, withDefaults(definition.config, secrets.openConfig(definition.config, configuration ?? {})));
+  }
+
+  function planOf({ definition, body, info, config, problem }: IntegrationParts): Plan {
+    if (body['enabled'] === false) return { kind: 'disabled', reason: 'The integration is disabled' };
+    if (body['remote'] === true) return { kind: 'disabled', reason: 'Runs in a remote process' };
+    if (body['edgeTemplate'] === true) return { kind: 'disabled', reason: 'A template for edges' };
+    if (problem !== null) return { kind: 'failed', reason: problem };
+    const warnings = definition!.warnings?.(config) ?? [];
+    return definition!.connect ? { kind: 'connect', warnings, connect: connectOf(definition!, config, info) } : { kind: 'inbound', warnings };
+  }
+
+  const routeOf = (parts: IntegrationParts): DownlinkRoute => ({
+    info: parts.info,
+    debug: parts.debug,
+    metadata: parts.metadata,
+    converter: parts.downlinkConverter,
+  });
+
+  function run(parts: IntegrationParts): void {
+    const { id } = parts.info;
+    const known = entries.get(id);
+    if (known) {
+      if (known.parts.info.routingKey !== parts.info.routingKey) byRoutingKey.delete(known.parts.info.routingKey);
+      byRoutingKey.set(parts.info.routingKey, id);
+      known.parts = parts;
+      known.source.update(parts);
+      known.actor.send({ type: 'SAVED', plan: planOf(parts) });
+      return;
+    }
+    let sending = new AbortController();
+    const entry: Entry = {
+      parts,
+      source: accept.source(parts),
+      warnings: new Set(),
+      actor: createActor(integrationMachine, {
+        input: {
+          plan: planOf(parts),
+          now,
+          random,
+          report: (event, error) => report(entry.parts.info, event, error),
+          droppedWarning: parts.definition?.droppedWarning ?? null,
+          opened(connection) {
+            if (!connection.send) return;
+            sending = new AbortController();
+            const lane = downlinks.run(() => routeOf(entry.parts), connection, sending.signal);
+            lane.catch((cause: unknown) => log.error({ err: cause, integrationId: id }, 'downlink lane broke'));
+          },
+          closed: () => sending.abort(),
+        },
+      }),
+    };
+    entries.set(id, entry);
+    byRoutingKey.set(parts.info.routingKey, id);
+    entry.actor.start();
+  }
+
+  function end(id: string): Promise<void> {
+    const entry = entries.get(id);
+    if (!entry) return Promise.resolve();
+    return new Promise((resolve) => {
+      entry.actor.subscribe({
+        complete() {
+          entries.delete(id);
+          byRoutingKey.delete(entry.parts.info.routingKey);
+          statistics.forget(id);
+          resolve();
+        },
+      });
+      entry.actor.send({ type: 'STOP' });
+    });
+  }
+
+  async function load(doc: Doc): Promise<void> {
+    const definition = types.get(doc.kind ?? '');
+    const [uplink, downlink] = await Promise.all([converterDoc(doc, 'defaultConverterId'), converterDoc(doc, 'downlinkConverterId')]);
+    let config: unknown = null;
+    let problem: string | null = null;
+    if (!definition) problem = `The integration type ${doc.kind} is not available`;
+    else {
+      try {
+        config = openConfig(definition, doc.body['configuration']);
+      } catch (cause) {
+        problem = errorText(cause);
+      }
+    }
+    if (!stopped) run(partsOf(doc, { definition: definition ?? null, config, problem, uplink, downlink }));
+  }
+
+  async function converterDoc(doc: Doc, key: string): Promise<Doc | null> {
+    const id = (doc.body[key] as { id?: string } | null | undefined)?.id;
+    return id ? store.doc('CONVERTER', doc.tenantId, id) : null;
+  }
+
+  /** After what is under way for this integration. A read that fails is tried again: else the old revision would run on unnoticed. */
+  function queued(id: string, step: () => Promise<void>): Promise<void> {
+    const next = (reloading.get(id) ?? Promise.resolve()).then(step).catch((cause: unknown) => {
+      log.error({ err: cause, integrationId: id }, 'integration not reloaded; tried again');
+      if (!stopped) timers.push(setTimeout(() => queued(id, step), 1000).unref());
+    });
+    reloading.set(id, next);
+    next.finally(() => {
+      if (reloading.get(id) === next) reloading.delete(id);
+    });
+    return next;
+  }
+
+  function reload(tenantId: string, id: string): Promise<void> {
+    return queued(id, async () => {
+      const doc = await store.doc('INTEGRATION', tenantId, id);
+      if (doc) await load(doc);
+      else await end(id);
+    });
+  }
+
+  /** Only the script is swapped: the connection stays. */
+  function reloadConverter(tenantId: string, converterId: string): void {
+    for (const [id, entry] of entries) {
+      if (entry.parts.info.tenantId !== tenantId || !entry.parts.converterIds.includes(converterId)) continue;
+      queued(id, async () => {
+        const doc = await store.doc('INTEGRATION', tenantId, id);
+        if (!doc || !entries.has(id)) return;
+        const [uplink, downlink] = await Promise.all([converterDoc(doc, 'defaultConverterId'), converterDoc(doc, 'downlinkConverterId')]);
+        const { definition, config, problem } = entry.parts;
+        entry.parts = partsOf(entry.parts.doc, { definition, config, problem, uplink, downlink });
+        entry.source.update(entry.parts);
+      });
+    }
+  }
+
+  function changed(changes: readonly Change[]): void {
+    for (const { collection, tenantId, id } of changes) {
+      if (collection === 'INTEGRATION') reload(tenantId, id);
+      else if (collection === 'CONVERTER') reloadConverter(tenantId, id);
+    }
+  }
+
+  function writeStatistics(): void {
+    const work = new Work();
+    for (const [id, counts] of statistics.take()) {
+      const entry = entries.get(id);
+      if (entry) work.events.push(events.statistics(entry.parts.info.tenantId, id, counts, now()));
+    }
+    background(work, 'statistics');
+  }
+
+  function status(id: string): IntegrationStatus | null {
+    const entry = entries.get(id);
+    if (!entry) return null;
+    const { value, context } = entry.actor.getSnapshot();
+    const state =
+      value === 'planning' || value === 'closing' || value === 'closed'
+        ? 'connecting'
+        : value === 'ending' || value === 'stopped'
+          ? 'disabled'
+          : value;
+    return {
+      state: state as IntegrationStatus['state'],
+      reason: context.reason,
+      since: context.since,
+      warnings: [...warningsOf(context), ...entry.warnings],
+      nextAttemptAt: context.nextAttemptAt,
+      lastUplinkAt: entry.source.lastUplinkAt,
+    };
+  }
+
+  return {
+    async start() {
+      unsubscribe = backend.onChange(changed);
+      for await (const doc of store.everyDoc('INTEGRATION')) await queued(doc.id, () => load(doc));
+      timers.push(
+        setInterval(writeStatistics, STATISTICS_MS).unref(),
+        setInterval(
+          () => backend.queue.expireDownlinks(now()).catch((cause: unknown) => log.error({ err: cause }, 'downlinks not expired')),
+          EXPIRE_MS,
+        ).unref(),
+      );
+    },
+
+    async stop() {
+      stopped = true;
+      unsubscribe();
+      for (const timer of timers) clearTimeout(timer);
+      await Promise.all(reloading.values());
+      accept.close();
+      await Promise.all([...entries.keys()].map(end));
+      writeStatistics();
+      resolver.close();
+    },
+
+    status,
+
+    async check(integration, tenantId) {
+      const type = String(integration['type']);
+      const definition = types.get(type);
+      if (!definition) throw new ConfigError([{ path: 'type', message: `the integration type ${type} is not available` }]);
+      if (integration['remote'] === true) throw new ConfigError('A remote integration is checked where it runs');
+      const id = (integration['id'] as { id?: string } | undefined)?.id;
+      const info: IntegrationInfo = {
+        id: id ?? 'new',
+        tenantId,
+        name: String(integration['name'] ?? ''),
+        routingKey: String(integration['routingKey'] ?? ''),
+      };
+      const stored = id ? (await store.doc('INTEGRATION', tenantId, id))?.body['configuration'] : undefined;
+      const completed =
+        definition.complete?.((integration['configuration'] ?? {}) as Record<string, unknown>, { ...info, isNew: id === undefined }) ??
+        integration['configuration'];
+      // Secrets that were not sent are the stored ones.
+      const config = openConfig(definition, secrets.sealConfig(definition.config, completed, stored));
+      if (!definition.check) return;
+      if (!allowLocalHosts) await refuseLocalHosts(definition.hosts?.(config) ?? []);
+      const limit = AbortSignal.timeout(CHECK_TIMEOUT_MS);
+      await Promise.race([
+        definition.check(config, info, limit),
+        new Promise<never>((_, reject) =>
+          limit.addEventListener('abort', () => reject(new Timeout(`The check took longer than ${CHECK_TIMEOUT_MS} ms`)), { once: true }),
+        ),
+      ]);
+    },
+
+    async inbound(type, routingKey, request): Promise<InboundReply> {
+      const entry = entries.get(byRoutingKey.get(routingKey) ?? '');
+      // A key of another type is as unknown as any other.
+      if (!entry?.parts.definition?.inbound || entry.parts.definition.type.toLowerCase() !== type.toLowerCase())
+        return refusal(404, 'There is no integration under this URL');
+      const { state, reason } = status(entry.parts.info.id)!;
+      if (stopped || state === 'disabled') return refusal(503, 'The integration is disabled');
+      if (state === 'failed') return refusal(503, `The integration can not be used: ${reason}`);
+      return inbound({ definition: entry.parts.definition, config: entry.parts.config, route: routeOf(entry.parts), source: entry.source }, request);
+    },
+
+    async requeueUplink(deadLetterId, tenantId, payload) {
+      const letter = await store.deadLetter(tenantId, deadLetterId);
+      if (letter?.stage !== 'uplink' || requeueing.has(deadLetterId))
+        throw new AppError('not-found', 'never', `Dead letter ${deadLetterId} is not there`);
+      const entry = entries.get(letter.integrationId ?? '');
+      if (!entry) throw new AppError('not-found', 'never', 'The integration of this dead letter is not there');
+      requeueing.add(deadLetterId);
+      try {
+        await entry.source.accept(uplinkOf(letter, payload ?? letter.payload), { deadLetterId });
+      } finally {
+        requeueing.delete(deadLetterId);
+      }
+    },
+
+    downlinkTarget(tenantId, integrationId) {
+      const entry = entries.get(integrationId);
+      if (entry?.parts.info.tenantId !== tenantId) return null;
+      const { definition, config } = entry.parts;
+      const { state, reason } = status(integrationId)!;
+      const problem =
+        state === 'disabled' || state === 'failed'
+          ? (reason ?? state)
+          : definition?.downlink
+            ? null
+            : `${definition?.label ?? 'This integration'} has no downlinks`;
+      const { downlinkPolicy = 'last', downlinkTtlMinutes } = (config ?? {}) as { downlinkPolicy?: 'last' | 'fifo'; downlinkTtlMinutes?: number };
+      return {
+        delivery: definition?.downlink ?? 'now',
+        policy: definition?.downlink === 'pending' ? downlinkPolicy : 'fifo',
+        ttlMs: downlinkTtlMinutes ? downlinkTtlMinutes * 60_000 : DEFAULT_TTL_MS,
+        problem,
+      };
+    },
+
+    statistics: (integrationId) => statistics.series(integrationId),
+    inFlight: () => accept.inFlight(),
+  };
+}
+
+/** A dead letter has no label of its payload: what it looks like decides. */
+function uplinkOf({ metadata }: DeadLetter, payload: Uint8Array): RawUplink {
+  const text = Buffer.from(payload).toString();
+  let contentType: RawUplink['contentType'] = 'JSON';
+  try {
+    JSON.parse(text);
+  } catch {
+    contentType = text.includes('\uFFFD') ? 'BINARY' : 'TEXT';
+  }
+  return { payload, contentType, metadata, receivedAt: Date.now() };
+}

@@ -1,0 +1,278 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Busy, errorText, NotDurable } from './errors.ts';
+import type { Accepted, RawUplink } from './integration.ts';
+import type { IntegrationEvents } from './integration-events.ts';
+import type { Backend } from './queue.ts';
+import type { Creation, Resolver } from './resolve.ts';
+import type { ScriptArgs, ScriptEngine, ScriptResult } from './script.ts';
+import type { Statistics } from './statistics.ts';
+import { type ChangedOnly, createChangedOnly } from './update-only.ts';
+import { addUplinks, type UplinkItem, type UplinkTarget } from './uplink-work.ts';
+import { Work } from './work.ts';
+
+export type { UplinkConverter, UplinkTarget } from './uplink-work.ts';
+
+/** The accept stage (design §1): converter, find or create, append to the lanes; an uplink is acknowledged when that is committed. */
+export interface AcceptDeps {
+  readonly backend: Backend;
+  readonly scripts: Pick<ScriptEngine, 'run'>;
+  readonly resolver: Resolver;
+  readonly events: IntegrationEvents;
+  readonly statistics: Statistics;
+  /** After the commit: these devices spoke. */
+  readonly activity: (tenantId: string, deviceId: string) => void;
+  /** How long an integration's next `count` uplinks have to wait for the tenant's rate limit, ms. */
+  readonly rateLimit?: (tenantId: string, count: number) => number;
+  readonly now: () => number;
+  readonly limits?: Partial<AcceptLimits>;
+  readonly log: { error(fields: object, text: string): void };
+  /** Named points at which fault tests end the process. */
+  readonly onPoint?: (name: string) => void;
+}
+
+export interface AcceptLimits {
+  readonly batch: number;
+  /** Batches of one integration that are under way: one converts while another is committed. */
+  readonly pipeline: number;
+  /** Uplinks and their bytes, over all integrations, before inbound requests are told to come later. */
+  readonly inFlight: number;
+  readonly inFlightBytes: number;
+  /** Messages in the lanes above which we take no more until the chains have caught up. */
+  readonly depth: number;
+  /** Then an uplink that a rate limit holds back becomes a dead letter, so that its peer is not stopped for ever. */
+  readonly rateLimitWaitMs: number;
+}
+
+const LIMITS: AcceptLimits = { batch: 256, pipeline: 2, inFlight: 20_000, inFlightBytes: 256 * 1024 * 1024, depth: 100_000, rateLimitWaitMs: 30_000 };
+const BATCH_BYTES = 4 * 1024 * 1024;
+const DEPTH_CHECK_MS = 20;
+/** A refused commit is built anew from fresh reads this often, then item by item. */
+const REBUILDS = 2;
+
+/** The uplinks of one integration. */
+export interface UplinkSource {
+  /** From now on. What is under way ends as it began. */
+  update(target: UplinkTarget): void;
+  /** @param mayWait false: the caller can be told to come again (HTTP), so nobody waits for credits or rate limits. @throws NotDurable, Busy */
+  accept(uplink: RawUplink, options?: { mayWait?: boolean; deadLetterId?: string }): Promise<Accepted>;
+  readonly inFlight: number;
+  readonly lastUplinkAt: number | null;
+}
+
+interface Item extends UplinkItem {
+  readonly resolve: (accepted: Accepted) => void;
+  readonly reject: (cause: unknown) => void;
+}
+
+export interface Accept {
+  source(target: UplinkTarget): UplinkSource;
+  inFlight(): number;
+  /** Nobody waits for the chains any more, which do not go on: what is held back is refused. */
+  close(): void;
+}
+
+export function createAccept(deps: AcceptDeps): Accept {
+  const limits: AcceptLimits = { ...LIMITS, ...deps.limits };
+  const shared: Shared = { items: 0, bytes: 0, closed: false };
+  return {
+    source: (target) => createSource(target, deps, limits, shared),
+    inFlight: () => shared.items,
+    close() {
+      shared.closed = true;
+    },
+  };
+}
+
+/** Over all integrations. */
+interface Shared {
+  items: number;
+  bytes: number;
+  closed: boolean;
+}
+
+function createSource(first: UplinkTarget, deps: AcceptDeps, limits: AcceptLimits, shared: Shared): UplinkSource {
+  const { backend, scripts, now } = deps;
+  let target = first;
+  let waiting: Item[] = [];
+  let inFlight = 0;
+  let lastUplinkAt: number | null = null;
+  let underWay = 0;
+  let scheduled = false;
+  /** Batches are stored one after the other, whichever was converted first. */
+  let tail: Promise<void> = Promise.resolve();
+  /** Raised when a commit failed: what is under way behind it fails too, else it would overtake what the peer sends again. */
+  let failures = 0;
+  const changedOnly: ChangedOnly = createChangedOnly();
+
+  function schedule(): void {
+    if (scheduled || underWay >= limits.pipeline) return;
+    scheduled = true;
+    // Behind the packets that the socket has given us already: they make one batch.
+    setImmediate(() => {
+      scheduled = false;
+      while (underWay < limits.pipeline && waiting.length > 0) begin();
+    });
+  }
+
+  function begin(): void {
+    let size = 0;
+    let bytes = 0;
+    while (size < waiting.length && size < limits.batch && (size === 0 || bytes < BATCH_BYTES)) bytes += waiting[size++]!.uplink.payload.length;
+    const items = waiting.slice(0, size);
+    waiting = waiting.slice(size);
+    const by = target;
+    const era = failures;
+    underWay++;
+    const conversion = convert(items, by);
+    conversion.catch(() => {}); // Handled where it is awaited, which may be after other batches.
+    tail = tail.then(() => finish(items, conversion, by, era));
+  }
+
+  async function convert(items: readonly Item[], { converter, info }: UplinkTarget): Promise<(ScriptResult | null)[]> {
+    const late = await rateLimited(info.tenantId, items.length);
+    if (late) return items.map(() => ({ ok: false, fault: { reason: 'thrown', message: 'rate limit' } }));
+    const results: (ScriptResult | null)[] = items.map(() => null);
+    if (!converter) return results;
+    const convertible = items.flatMap((item, index) => (item.uplink.problem === undefined ? [index] : []));
+    const calls = convertible.map((index): ScriptArgs => [items[index]!.uplink.payload, items[index]!.metadataJson]);
+    const converted = calls.length > 0 ? await scripts.run(converter.script, calls) : [];
+    convertible.forEach((index, at) => {
+      results[index] = converted[at]!;
+    });
+    return results;
+  }
+
+  /** Waits for the tenant's rate limit. True: longer than a peer should be held up. */
+  async function rateLimited(tenantId: string, count: number): Promise<boolean> {
+    let waited = 0;
+    while (!shared.closed) {
+      const ms = deps.rateLimit?.(tenantId, count) ?? 0;
+      if (ms <= 0) return false;
+      if (waited + ms > limits.rateLimitWaitMs) return true;
+      await sleep(ms);
+      waited += ms;
+    }
+    return false;
+  }
+
+  async function finish(items: readonly Item[], conversion: Promise<(ScriptResult | null)[]>, by: UplinkTarget, era: number): Promise<void> {
+    try {
+      const results = await conversion;
+      while (backend.queue.depth().messages > limits.depth && !shared.closed) await sleep(DEPTH_CHECK_MS);
+      if (shared.closed) throw new NotDurable(new Error('the server is stopping'));
+      if (era !== failures) throw new NotDurable(new Error('an earlier message of this connection was not stored'));
+      settle(items, await store(items, results, by));
+    } catch (cause) {
+      if (era === failures) failures++;
+      changedOnly.forget();
+      const refusal = cause instanceof NotDurable ? cause : new NotDurable(cause);
+      if (!(cause instanceof NotDurable)) deps.log.error({ err: cause, integrationId: by.info.id }, 'uplinks not accepted');
+      free(items);
+      for (const item of items) item.reject(refusal);
+    }
+    underWay--;
+    if (waiting.length > 0) schedule();
+  }
+
+  /** All at once; when the content is refused, anew; then one by one, so that a culprit fails alone. @throws NotDurable */
+  async function store(items: readonly Item[], results: readonly (ScriptResult | null)[], by: UplinkTarget): Promise<Accepted[]> {
+    let refusal: unknown;
+    for (let i = 0; i < REBUILDS; i++) {
+      try {
+        return await commit(items, results, by);
+      } catch (cause) {
+        if (cause instanceof NotDurable) throw cause;
+        refusal = cause;
+      }
+    }
+    if (items.length > 1) {
+      const accepted: Accepted[] = [];
+      for (let i = 0; i < items.length; i++) accepted.push(...(await store([items[i]!], [results[i]!], by)));
+      return accepted;
+    }
+    deps.log.error({ err: refusal, integrationId: by.info.id }, 'an uplink can not be stored');
+    return commit(items, [{ ok: false, fault: { reason: 'thrown', message: errorText(refusal) } }], by);
+  }
+
+  async function commit(items: readonly Item[], results: readonly (ScriptResult | null)[], by: UplinkTarget): Promise<Accepted[]> {
+    const work = new Work();
+    const creations: Creation[] = [];
+    let committed = false;
+    try {
+      const accepted = await addUplinks(items, results, work, creations, {
+        target: by,
+        resolver: deps.resolver,
+        events: deps.events,
+        changedOnly,
+        now: now(),
+      });
+      await backend.commit(work);
+      committed = true;
+      deps.onPoint?.('before-ack');
+      return accepted;
+    } catch (cause) {
+      changedOnly.forget();
+      throw cause;
+    } finally {
+      for (const creation of creations) creation.settle(committed);
+    }
+  }
+
+  function settle(items: readonly Item[], accepted: readonly Accepted[]): void {
+    free(items);
+    lastUplinkAt = now();
+    const spoke = new Set<string>();
+    let errors = 0;
+    for (let i = 0; i < items.length; i++) {
+      const outcome = accepted[i]!;
+      if (outcome.outcome === 'converted') {
+        for (const { entityType, id } of outcome.entities) if (entityType === 'DEVICE') spoke.add(id);
+      } else if (outcome.outcome === 'dead') errors++;
+      items[i]!.resolve(outcome);
+    }
+    const { id, tenantId } = target.info;
+    deps.statistics.count(id, items.length, errors);
+    for (const deviceId of spoke) deps.activity(tenantId, deviceId);
+  }
+
+  function free(items: readonly Item[]): void {
+    inFlight -= items.length;
+    shared.items -= items.length;
+    for (const item of items) shared.bytes -= item.uplink.payload.length;
+  }
+
+  return {
+    update(next) {
+      // A saved converter may mean another thing by the same key.
+      if (next.converter?.script !== target.converter?.script) changedOnly.forget();
+      target = next;
+    },
+    async accept(uplink, { mayWait = true, deadLetterId } = {}) {
+      if (!mayWait) {
+        if (shared.items >= limits.inFlight || shared.bytes >= limits.inFlightBytes || backend.queue.depth().messages > limits.depth)
+          throw new Busy('Too many messages are under way');
+        const ms = deps.rateLimit?.(target.info.tenantId, 1) ?? 0;
+        if (ms > 0) throw new Busy('Integration messages rate limit exceeded', ms);
+      }
+      inFlight++;
+      shared.items++;
+      shared.bytes += uplink.payload.length;
+      return new Promise<Accepted>((resolve, reject) => {
+        waiting.push({
+          uplink,
+          metadataJson: JSON.stringify({ ...target.metadata, ...uplink.metadata }),
+          deadLetterId: deadLetterId ?? null,
+          resolve,
+          reject,
+        });
+        schedule();
+      });
+    },
+    get inFlight() {
+      return inFlight;
+    },
+    get lastUplinkAt() {
+      return lastUplinkAt;
+    },
+  };
+}
