@@ -1,9 +1,17 @@
+import { AppError } from './errors.ts';
 import type { Message } from './message.ts';
 
 /**
  * JSON without loss (traps T1, T2): `1` is LONG, `1.0` is DOUBLE, 64-bit integers stay exact, and what is printed again has Java's number forms
  * (specs: rule-nodes §2.5, §7 rows 5 and 14). Also the typed values that telemetry and attributes are made of.
  */
+
+/** Text that is no JSON, or not of the shape that is needed: the sender's fault, foreseen. */
+export class InvalidJson extends AppError {
+  constructor(message: string, cause?: unknown) {
+    super('invalid-json', 'never', message, { cause });
+  }
+}
 
 /** A number of which JS alone would lose something: `42.0`, `1e5`, `-0.0`, beyond range, more than 16 decimals. */
 export class Double {
@@ -54,12 +62,15 @@ function exactNumber(value: number, text: string): Json {
   return Number.isInteger(value) || !Number.isFinite(value) || decimals(text) > 16 ? new Double(value, text) : value;
 }
 
-/** @throws SyntaxError when the text is not JSON or nested too deep. */
+/** @throws InvalidJson when the text is not JSON or nested too deep. */
 export function parseJson(text: string): Json {
-  // The second argument's third parameter (source text) is newer than TypeScript's library.
-  const parsed: Json = NEEDS_CARE.test(text) ? JSON.parse(text, exactNumbers as (key: string, value: Json) => Json) : JSON.parse(text);
-  if (text.length > 2 * MAX_DEPTH && isTooDeep(text)) throw new SyntaxError(`Document nesting depth exceeds the maximum allowed (${MAX_DEPTH})`);
-  return parsed;
+  if (text.length > 2 * MAX_DEPTH && isTooDeep(text)) throw new InvalidJson(`Document nesting depth exceeds the maximum allowed (${MAX_DEPTH})`);
+  try {
+    // The second argument's third parameter (source text) is newer than TypeScript's library.
+    return NEEDS_CARE.test(text) ? JSON.parse(text, exactNumbers as (key: string, value: Json) => Json) : JSON.parse(text);
+  } catch (cause) {
+    throw new InvalidJson((cause as Error).message, cause);
+  }
 }
 
 function isTooDeep(text: string): boolean {
@@ -80,7 +91,7 @@ function isTooDeep(text: string): boolean {
 
 const PARSED = new WeakMap<Message, Json>();
 
-/** The message's data, parsed once. Not to be changed: make a copy. @throws SyntaxError when it is no JSON (also when empty). */
+/** The message's data, parsed once. Not to be changed: make a copy. @throws InvalidJson when it is no JSON (also when empty). */
 export function json(message: Message): Json {
   let parsed = PARSED.get(message);
   if (parsed === undefined) {
@@ -188,13 +199,13 @@ function decimals(text: string): number {
   return (dot < 0 ? 0 : mantissa.length - dot - 1) - Number(exponent);
 }
 
-/** The number without exponent, every digit kept: `1.50e1` → `15.0`. @throws RangeError when that would be absurdly long. */
+/** The number without exponent, every digit kept: `1.50e1` → `15.0`. @throws InvalidJson when that would be absurdly long. */
 function plainDecimal(text: string): string {
   const [mantissa = '', exponentText = '0'] = text.split(/[eE]/);
   const exponent = Number(exponentText);
   const sign = mantissa.startsWith('-') ? '-' : '';
   const [whole = '', fraction = ''] = (sign ? mantissa.slice(1) : mantissa).split('.');
-  if (Math.abs(exponent) + whole.length + fraction.length > MAX_DIGITS) throw new RangeError(`Number has unsupported scale: ${text.slice(0, 40)}`);
+  if (Math.abs(exponent) + whole.length + fraction.length > MAX_DIGITS) throw new InvalidJson(`Number has unsupported scale: ${text.slice(0, 40)}`);
   const digits = whole + fraction;
   const dot = whole.length + exponent;
   if (dot >= digits.length) return sign + (digits.padEnd(dot, '0').replace(/^0+(?=\d)/, '') || '0');
@@ -203,7 +214,7 @@ function plainDecimal(text: string): string {
   return `${sign}${padded.slice(0, at).replace(/^0+(?=\d)/, '')}.${padded.slice(at)}`;
 }
 
-/** The stored value as JSON, its type kept. @throws SyntaxError when a value of type JSON holds none. */
+/** The stored value as JSON, its type kept. @throws InvalidJson when a value of type JSON holds none. */
 export function fromValue(value: Value): Json {
   if (value.type === 'JSON') return parseJson(value.value);
   return value.type === 'DOUBLE' && Number.isInteger(value.value) ? new Double(value.value) : value.value;
@@ -241,7 +252,7 @@ export interface BodyOptions {
 }
 
 const NO_OPTIONS: BodyOptions = {};
-const unparsable = (value: Json): Error => new SyntaxError(`Can't parse value: ${printJson(value)}`);
+const unparsable = (value: Json): Error => new InvalidJson(`Can't parse value: ${printJson(value)}`);
 
 function valuesOf(object: JsonObject, { nulls = 'refuse', castStrings = true }: BodyOptions): KeyValue[] {
   const values: KeyValue[] = [];
@@ -256,7 +267,7 @@ function valuesOf(object: JsonObject, { nulls = 'refuse', castStrings = true }: 
 /**
  * A telemetry body (specs: rule-nodes §2.5): flat object, `{ts, values}`, or an array of both. One sample per distinct ts, in order of appearance; values without
  * a ts of their own take `defaultTs`. Samples without values are left out.
- * @throws SyntaxError
+ * @throws InvalidJson
  */
 export function parseSamples(text: string, defaultTs: number, options: BodyOptions = NO_OPTIONS): Sample[] {
   const body = parseJson(text);
@@ -277,7 +288,7 @@ export function parseSamples(text: string, defaultTs: number, options: BodyOptio
 function toSample(object: JsonObject, defaultTs: number, options: BodyOptions): Sample {
   if (!Object.hasOwn(object, 'ts') || !Object.hasOwn(object, 'values')) return { ts: defaultTs, values: valuesOf(object, options) };
   const values = object['values']!;
-  if (!isJsonObject(values)) throw new SyntaxError(`Not a JSON Object: ${printJson(values)}`);
+  if (!isJsonObject(values)) throw new InvalidJson(`Not a JSON Object: ${printJson(values)}`);
   return { ts: toTs(object['ts']!), values: valuesOf(values, options) };
 }
 
@@ -286,10 +297,10 @@ function toTs(value: Json): number {
   if (typeof value === 'number') return Math.trunc(value);
   if (value instanceof Double && Number.isFinite(value.value)) return Math.trunc(value.value);
   if (typeof value === 'string' && /^[-+]?\d{1,16}$/.test(value)) return Number(value);
-  throw new SyntaxError(`Can't parse value: ${printJson(value)}`);
+  throw new InvalidJson(`Can't parse value: ${printJson(value)}`);
 }
 
-/** An attributes body: a flat object. @throws SyntaxError */
+/** An attributes body: a flat object. @throws InvalidJson */
 export function parseAttributes(text: string, options: BodyOptions = NO_OPTIONS): KeyValue[] {
   const body = parseJson(text);
   if (!isJsonObject(body)) throw unparsable(body);
