@@ -99,14 +99,14 @@ const ARROWS: readonly Arrow[] = [
   },
   {
     name: 'a rule node reaches the engine and what nodes share',
-    of: (f) => inFolder(f, 'rulechains/nodes') && !inFolder(f, 'rulechains/nodes/shared'),
-    ours: (to) => engineInner(to) || inFolder(to, 'rulechains/nodes/shared'),
+    of: (f) => inFolder(f, 'rulechains/nodes'),
+    ours: (to) => engineInner(to) || inFolder(to, 'rulechains/shared'),
     packages: ['typebox'],
   },
   {
     name: 'what nodes share reaches the engine',
-    of: (f) => inFolder(f, 'rulechains/nodes/shared'),
-    ours: (to) => engineInner(to) || inFolder(to, 'rulechains/nodes/shared'),
+    of: (f) => inFolder(f, 'rulechains/shared'),
+    ours: (to) => engineInner(to) || inFolder(to, 'rulechains/shared'),
     packages: ['typebox'],
   },
 ];
