@@ -76,9 +76,13 @@ export interface CompiledNode {
   readonly problem: string | null;
   /** Lower-cased label → targets, in connection order. */
   readonly targets: ReadonlyMap<string, readonly Link[]>;
+  /** Which stores and peers the node itself reads or changes, as bits. */
+  readonly touches: number;
+  /** The bits of everything that its arrows lead to. */
+  readonly behind: number;
   /**
-   * Which stores and peers the node and everything behind it may read or change, as bits: two messages of one originator that stand before nodes whose
-   * bits meet run one after the other, so that their effects keep the order of arrival.
+   * All that a message before this node may still touch, called chains included. A later message of the same originator does not touch any of it before the
+   * message is through, so that effects keep the order of arrival.
    */
   readonly reach: number;
   readonly debug: DebugSettings | null;

@@ -62,7 +62,8 @@ export async function startChain(doc: Doc, metadata: ChainMetadata, deps: Compil
   for (const [index, node] of built.entries()) node.targets = targets[index]!;
   const sorted = order.map((index) => built[index]!);
   for (const node of sorted.toReversed()) {
-    for (const links of node.targets.values()) for (const { target } of links) node.reach |= target.reach;
+    for (const links of node.targets.values()) for (const { target } of links) node.behind |= target.reach;
+    node.reach |= node.touches | node.behind;
   }
   return {
     id: doc.id,
@@ -104,7 +105,10 @@ async function startNode(node: ChainNode, place: number, chain: Doc, deps: Compi
     state: undefined,
     problem: null,
     targets: new Map(),
-    reach: definition ? bitsOf(definition) : 0,
+    touches: definition ? bitsOf(definition) : 0,
+    behind: 0,
+    // A called chain may do anything.
+    reach: definition?.family === 'FLOW' && definition.customRelations ? EVERYTHING : 0,
     debug: node.debugSettings,
   };
   if (!definition) {
@@ -146,9 +150,8 @@ const SERVICE_BITS: Readonly<Record<string, number>> = { attributes: 1, telemetr
 const EXTERNAL_BIT = 128;
 const EVERYTHING = 255;
 
-/** What a node reads or changes, where the order of two messages could be told afterwards. A called chain may do anything. */
+/** What a node reads or changes, where the order of two messages could be told afterwards. */
 function bitsOf(definition: AnyNode): number {
-  if (definition.family === 'FLOW' && definition.customRelations) return EVERYTHING;
   const needs: readonly string[] = definition.needs ?? [];
   return needs.reduce((bits, service) => bits | (SERVICE_BITS[service] ?? 0), definition.family === 'EXTERNAL' ? EXTERNAL_BIT : 0);
 }

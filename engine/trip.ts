@@ -12,6 +12,8 @@ export interface Flow {
   live: number;
   /** Of these, in the inbox that is being looked at. */
   here: number;
+  /** The first of them that may go. */
+  going: Trip | null;
   /** One of them has to wait there, and so have all later ones. */
   blocked: boolean;
 }
@@ -70,8 +72,7 @@ export interface Frame {
 }
 
 export function newFrame(chain: CompiledChain, stack: readonly StackFrame[], parent: Frame | null = null, caller: CompiledNode | null = null): Frame {
-  let after = parent?.after ?? 0;
-  if (caller) for (const links of caller.targets.values()) for (const { target } of links) after |= target.reach;
+  const after = (parent?.after ?? 0) | (caller?.behind ?? 0);
   return { chain, stack, parent, caller, after, inboxes: new Array(chain.nodes.length), children: new Array(chain.nodes.length), waiting: 0 };
 }
 
@@ -133,35 +134,48 @@ export function takeReady(frame: Frame, node: CompiledNode): Trip[] {
   if (!inbox.sorted) trips.sort(byArrival);
   inbox.trips = [];
   inbox.sorted = true;
-  const ready: Trip[] = [];
-  for (const { flow } of trips) {
-    flow.here = 0;
-    flow.blocked = false;
-  }
-  for (const { flow } of trips) flow.here++;
-  const bits = node.reach | frame.after;
-  for (const trip of trips) {
-    const { flow } = trip;
-    if (bits !== 0 && flow.live > flow.here && (flow.blocked || mustWait(trip, bits))) {
-      flow.blocked = true;
-      inbox.trips.push(trip);
-    } else {
-      trip.queued = false;
-      ready.push(trip);
-    }
-  }
+  const own = node.touches;
+  const ready = own === 0 ? trips : inOrder(trips, inbox, own, (own & (node.behind | frame.after)) !== 0);
+  for (const trip of ready) trip.queued = false;
   addWaiting(frame, -ready.length);
   return ready;
 }
 
-/** Is an earlier message of the originator still before something that the way from here touches too? */
-function mustWait(trip: Trip, bits: number): boolean {
+/**
+ * Those before whom no earlier message of the same originator may still touch what the node touches. Compared with running one message after the other, all that
+ * messages of an originator do to one service happens in the same order; only what does not meet is done side by side.
+ * @param again what the node touches may be touched once more behind it: then one message of an originator at a time.
+ */
+function inOrder(trips: readonly Trip[], inbox: Inbox, own: number, again: boolean): Trip[] {
+  const ready: Trip[] = [];
+  for (const { flow } of trips) {
+    flow.here = 0;
+    flow.going = null;
+    flow.blocked = false;
+  }
+  for (const { flow } of trips) flow.here++;
+  for (const trip of trips) {
+    const { flow } = trip;
+    const isBlocked = flow.blocked || (again && flow.going !== null && isEarlier(flow.going, trip)) || (flow.live > flow.here && mustWait(trip, own));
+    if (isBlocked) {
+      flow.blocked = true;
+      inbox.trips.push(trip);
+    } else {
+      flow.going ??= trip;
+      ready.push(trip);
+    }
+  }
+  return ready;
+}
+
+/** Is an earlier message of the originator elsewhere, with some of this still before it? */
+function mustWait(trip: Trip, own: number): boolean {
   const { flow } = trip;
   while (flow.trips[flow.head]?.frame === null) flow.head++;
   for (let i = flow.head; i < flow.trips.length; i++) {
     const other = flow.trips[i]!;
     if (other.frame === null || (other.node === trip.node && other.frame === trip.frame)) continue;
-    if (((other.node!.reach | other.frame.after) & bits) !== 0 && isEarlier(other, trip)) return true;
+    if (((other.node!.reach | other.frame.after) & own) !== 0 && isEarlier(other, trip)) return true;
   }
   return false;
 }

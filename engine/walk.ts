@@ -23,8 +23,8 @@ const isFailure = (label: string): boolean => label === 'Failure' || label.toLow
 
 /**
  * A batch on its way through the chains, into one unit of work (rule-nodes §4).
- * The nodes of a chain are visited in topological order, so that each works once on all messages that reach it, in order of arrival. Where the ways of one
- * originator's messages part and both ways touch the same things, the later message waits for the next pass: order per originator holds for effects too.
+ * The nodes of a chain are visited in topological order, so that each works once on all messages that reach it, in order of arrival. A message that would touch
+ * what an earlier one of its originator may still touch waits for the next pass (`takeReady`): order per originator holds for effects too.
  */
 export class Walk {
   readonly work: Work;
@@ -39,6 +39,7 @@ export class Walk {
   private readonly batch: Batch;
   private readonly frames = new Map<string, Frame>();
   private readonly ended: Trip[] = [];
+  private isDurable = false;
   private copies = 0;
   private visits = 0;
 
@@ -50,7 +51,8 @@ export class Walk {
     this.now = deps.now();
     this.services = deps.services(work, {
       enqueued: (message) => this.debugOut(this.current, message, 'To Root Rule Chain'),
-      afterCommit: (callback) => this.callbacks.push(callback),
+      // What a late answer does (`later`) comes when everything is durable already.
+      afterCommit: (callback) => (this.isDurable ? callback() : void this.callbacks.push(callback)),
     });
   }
 
@@ -66,6 +68,9 @@ export class Walk {
     for (const { entered, effect } of this.ended) {
       this.work.count(entered.tenantId, entered.owner, effect ? 'messages.stored' : 'messages.filtered');
     }
+    this.work.afterCommit(() => {
+      this.isDurable = true;
+    });
     for (const callback of this.callbacks) this.work.afterCommit(callback);
   }
 
@@ -75,7 +80,7 @@ export class Walk {
       const originatorId = message.originator.id;
       let flow = flows.get(originatorId);
       if (!flow) {
-        flow = { originatorId, trips: [], head: 0, live: 0, here: 0, blocked: false };
+        flow = { originatorId, trips: [], head: 0, live: 0, here: 0, going: null, blocked: false };
         flows.set(originatorId, flow);
       }
       const { executions, effect } = message;
