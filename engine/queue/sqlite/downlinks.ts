@@ -188,16 +188,18 @@ export class Downlinks {
 
   /** Back into its slot; where a newer one has come meanwhile and the last wins, it is replaced instead. */
   putBack(downlink: Downlink): void {
-    this.taken.delete(downlink.id);
-    if (downlink.policy !== 'last') return;
     const slot = () =>
       this.waitingRows('integrationId = ? AND entityId = ?', downlink.integrationId, downlink.entity.id).filter((row) => row.delivery === 'pending');
-    const newer = slot().at(-1);
-    if (!newer || newer.id === downlink.id) return;
+    const newer = downlink.policy === 'last' ? slot().at(-1) : undefined;
+    if (!newer || newer.id === downlink.id) {
+      this.taken.delete(downlink.id);
+      return;
+    }
+    // Taken until then, so that nobody gets it in between.
     this.commit((pass) => {
-      const row = slot().find((candidate) => candidate.id === downlink.id && !this.taken.has(candidate.id));
+      const row = slot().find((candidate) => candidate.id === downlink.id);
       if (row) this.end(row, 'REPLACED', `replaced by ${newer.id}`, pass);
-    }).catch(() => {}); // Not durable now: both wait, the older goes first or expires.
+    }).catch(() => this.taken.delete(downlink.id)); // Not durable now: both wait, and the older goes first.
   }
 
   /** Steps of their own transactions, so that a hundred thousand do not hold up everything else. */

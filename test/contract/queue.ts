@@ -1,0 +1,418 @@
+import assert from 'node:assert/strict';
+import { after, before, beforeEach, describe, test } from 'node:test';
+import { newId } from '#engine/id.ts';
+import { type EntityRef, withChanges } from '#engine/message.ts';
+import { type Backend, type Batch, laneOf } from '#engine/queue.ts';
+import type { Downlink, DownlinkState } from '#engine/store.ts';
+import {
+  type BackendUnderTest,
+  commit,
+  datas,
+  device,
+  downlink,
+  message,
+  offBy,
+  type Running,
+  take,
+  takeNow,
+  within,
+} from '#test/support/backend.ts';
+import { orderProperty } from './order.ts';
+
+const FAR = 4_000_000_000_000;
+
+/** What every queue must do, whatever it is built on. */
+export function queueContract(under: BackendUnderTest): void {
+  describe(`queue: ${under.name}`, () => {
+    let running: Running;
+    before(async () => {
+      running = await under.start({ lanes: 4 });
+    });
+    after(() => running.stop());
+    lanes(() => running);
+    downlinks(() => running);
+  });
+  orderProperty(under);
+}
+
+function lanes(running: () => Running): void {
+  const backend = (): Backend => running().backend;
+  const tenantId = newId();
+  let a: EntityRef;
+  let b: EntityRef;
+  let lane: number;
+  /** Two originators of one lane that no test has used. */
+  beforeEach(async () => {
+    a = device();
+    lane = laneOf(a.id, 4);
+    do b = device();
+    while (laneOf(b.id, 4) !== lane);
+    for (let rest = await takeNow(backend(), lane); rest; rest = await takeNow(backend(), lane)) await done(rest);
+  });
+  const append = (...entries: [EntityRef, string][]) =>
+    commit(backend(), (work) => work.messages.push(...entries.map(([entity, data]) => message(tenantId, entity, data))));
+  const done = (batch: Batch) => commit(backend(), (work) => work.done.push(batch));
+  /** The taken batch is done, but for those with this data, that are held with everything behind them of the same originator. */
+  const holdFrom = (batch: Batch, data: string, notBefore: number) =>
+    commit(backend(), (work) => {
+      work.done.push(batch);
+      const at = batch.messages.findIndex((entry) => entry.data === data);
+      const { id } = batch.messages[at]!.originator;
+      for (const entry of batch.messages.slice(at))
+        if (entry.originator.id === id) work.held.push({ message: withChanges(entry, { attempts: entry.attempts + 1 }), notBefore });
+    });
+
+  test('messages come in order, whole, with all their fields', async () => {
+    const sent = message(tenantId, a, '{"a":\n"\u0000é"}', {
+      customerId: newId(),
+      metadata: { k: 'v\n', ключ: '' },
+      dataType: 'TEXT',
+      queueName: 'HighPriority',
+      at: { chainId: 'c', nodeId: 'n', labels: ['Success', 'My label'] },
+      stack: [{ chainId: 'c', nodeId: 'n' }],
+      executions: 7,
+      owner: newId(),
+      effect: true,
+      attempts: 2,
+    });
+    await commit(backend(), (work) => work.messages.push(sent));
+    const first = await take(backend(), lane);
+    assert.deepEqual(first.messages, [sent]);
+    await running().restart();
+    const again = await take(backend(), lane);
+    assert.deepEqual(again.messages, [sent]);
+    assert.ok(Object.isFrozen(again.messages[0]));
+    await done(again);
+  });
+
+  test('take waits for the first message, and for the batch before it', async () => {
+    const controller = new AbortController();
+    const waiting = backend().queue.take(lane, 10, controller.signal);
+    await append([a, '1']);
+    const first = (await within(waiting, 'take'))!;
+    await append([a, '2']);
+    assert.equal(await takeNow(backend(), lane), null);
+    const next = backend().queue.take(lane, 10, controller.signal);
+    await done(first);
+    const second = (await within(next, 'take after done'))!;
+    assert.deepEqual(datas(second), ['2']);
+    await done(second);
+    assert.equal(await takeNow(backend(), lane), null);
+  });
+
+  test('an aborted take takes nothing', async () => {
+    const controller = new AbortController();
+    const waiting = backend().queue.take(lane, 10, controller.signal);
+    controller.abort();
+    assert.equal(await waiting, null);
+    assert.equal(await backend().queue.take(lane, 10, controller.signal), null);
+    await append([a, '1']);
+    const batch = await take(backend(), lane);
+    assert.deepEqual(datas(batch), ['1']);
+    await done(batch);
+  });
+
+  test('a given back batch comes again, before what came later', async () => {
+    await append([a, '1'], [b, '2']);
+    const batch = await take(backend(), lane);
+    await append([a, '3']);
+    backend().queue.giveBack(batch);
+    const again = await take(backend(), lane);
+    assert.deepEqual(datas(again), ['1', '2', '3']);
+    await done(again);
+  });
+
+  test('a batch that was taken when the process ended comes again', async () => {
+    await append([a, '1'], [b, '2']);
+    await take(backend(), lane);
+    await running().restart();
+    const again = await take(backend(), lane);
+    assert.deepEqual(datas(again), ['1', '2']);
+    await done(again);
+    await running().restart();
+    assert.equal(await takeNow(backend(), lane), null);
+  });
+
+  test('a long backlog of single messages keeps its order, in memory and in the file', async () => {
+    const owners = [newId(), newId()];
+    const sent: string[] = [];
+    const send = async (n: number) => {
+      for (let i = 0; i < n; i++) {
+        const data = String(sent.length);
+        sent.push(data);
+        await commit(backend(), (work) =>
+          work.messages.push(message(tenantId, sent.length % 3 ? a : b, data, { owner: owners[Math.floor(sent.length / 7) % 2]! })),
+        );
+      }
+    };
+    await send(400);
+    const got: string[] = [];
+    const drain = async (batches: number) => {
+      for (let i = 0; i < batches; i++) {
+        const batch = await takeNow(backend(), lane, 50);
+        if (!batch) return;
+        got.push(...datas(batch));
+        await done(batch);
+      }
+    };
+    await drain(2);
+    await running().restart();
+    await send(300);
+    await drain(3);
+    await send(20);
+    await drain(1000);
+    assert.deepEqual(got, sent);
+    assert.equal(backend().queue.depth().messages, 0);
+  });
+
+  test('a held message holds the later ones of its originator and nobody else', async () => {
+    await append([a, 'a1'], [b, 'b1'], [a, 'a2']);
+    await holdFrom(await take(backend(), lane), 'a1', FAR);
+    await append([a, 'a3'], [b, 'b2']);
+    const batch = await take(backend(), lane);
+    assert.deepEqual(datas(batch), ['b2']);
+    await done(batch);
+    await append([a, 'a4']);
+    assert.equal(await takeNow(backend(), lane), null);
+    const { held } = backend().queue.depth();
+    await running().restart();
+    await append([b, 'b3'], [a, 'a5']);
+    const after = await take(backend(), lane);
+    assert.deepEqual(datas(after), ['b3']);
+    await done(after);
+    assert.ok(backend().queue.depth().held >= held);
+  });
+
+  test('held ones come in order when their time is there, with what came later behind them', async () => {
+    await append([a, 'a1'], [a, 'a2'], [b, 'b1']);
+    const soon = Date.now() + 60;
+    await holdFrom(await take(backend(), lane), 'a1', soon);
+    await append([a, 'a3'], [b, 'b2']);
+    await done(await take(backend(), lane));
+    await append([a, 'a4']);
+    const batch = await take(backend(), lane);
+    assert.ok(Date.now() >= soon);
+    assert.deepEqual(datas(batch), ['a1', 'a2', 'a3', 'a4']);
+    assert.deepEqual(
+      batch.messages.map((entry) => entry.attempts),
+      [1, 1, 0, 0],
+    );
+    await done(batch);
+    assert.equal(await takeNow(backend(), lane), null);
+  });
+
+  test('a message that fails again goes before what waited behind it', async () => {
+    await append([a, 'a1'], [a, 'a2'], [a, 'a3'], [a, 'a4']);
+    await holdFrom(await take(backend(), lane), 'a1', 0);
+    const part = await take(backend(), lane, 2);
+    assert.deepEqual(datas(part), ['a1', 'a2']);
+    await append([a, 'a5']);
+    await holdFrom(part, 'a2', 0);
+    const rest = await take(backend(), lane);
+    assert.deepEqual(datas(rest), ['a2', 'a3', 'a4', 'a5']);
+    await done(rest);
+  });
+
+  test('delayed messages enter their lane at their time and hold back nobody', async () => {
+    const dueAt = Date.now() + 60;
+    await commit(backend(), (work) => {
+      work.delayed.push({ message: message(tenantId, a, 'later'), dueAt: dueAt + 20 }, { message: message(tenantId, a, 'soon'), dueAt });
+    });
+    await append([a, 'now']);
+    await done(await take(backend(), lane));
+    assert.equal(backend().queue.depth().delayed, 2);
+    const got: string[] = [];
+    while (got.length < 2) {
+      const batch = await take(backend(), lane);
+      got.push(...datas(batch));
+      await done(batch);
+    }
+    assert.ok(Date.now() >= dueAt);
+    assert.deepEqual(got, ['soon', 'later']);
+    assert.equal(backend().queue.depth().delayed, 0);
+  });
+
+  test('delayed messages survive a restart', async () => {
+    await commit(backend(), (work) => work.delayed.push({ message: message(tenantId, a, 'later'), dueAt: Date.now() + 30 }));
+    await running().restart();
+    const batch = await take(backend(), lane);
+    assert.deepEqual(datas(batch), ['later']);
+    await done(batch);
+  });
+}
+
+function downlinks(running: () => Running): void {
+  const backend = (): Backend => running().backend;
+  const tenantId = newId();
+  let integrationId: string;
+  let entity: EntityRef;
+  beforeEach(() => {
+    integrationId = newId();
+    entity = device();
+  });
+  const make = (fields: Partial<Downlink> = {}) => downlink({ tenantId, integrationId, entity, ...fields });
+  const create = (...list: Downlink[]) =>
+    commit(backend(), (work) => {
+      work.downlinks.push(...list);
+      work.count(tenantId, integrationId, 'downlinks.created', list.length);
+    });
+  const move = (of: Downlink, state: DownlinkState, reason: string | null = null) =>
+    commit(backend(), (work) => {
+      work.downlinkMoves.push({ tenantId, integrationId, id: of.id, state, reason, ts: 2000 });
+      if (state === 'SENT' || state === 'DELIVERED') work.count(tenantId, integrationId, 'downlinks.sent');
+      if (state === 'FAILED') work.count(tenantId, integrationId, 'downlinks.failed');
+    });
+  const stateOf = async (of: Downlink) => (await backend().store.downlink(tenantId, of.id))?.state;
+  const ledger = async () => {
+    const found = await backend().store.ledger(tenantId, integrationId);
+    assert.deepEqual(offBy(found).downlinks, 0);
+    return found.downlinks;
+  };
+  const takeAll = async (max = 10) =>
+    (await within(backend().queue.takeDownlinks(integrationId, max, new AbortController().signal), 'takeDownlinks'))!.map((found) => found.id);
+  const nothingToSend = async () => {
+    const controller = new AbortController();
+    const taken = backend().queue.takeDownlinks(integrationId, 10, controller.signal);
+    await new Promise((resolve) => setImmediate(resolve));
+    controller.abort();
+    return (await taken) === null;
+  };
+
+  test('a downlink is kept whole, with each step of its life', async () => {
+    const sent = make({ delivery: 'now', policy: 'fifo' });
+    await create(sent);
+    assert.deepEqual(await backend().store.downlink(tenantId, sent.id), sent);
+    await move(sent, 'CONVERTED');
+    await move(sent, 'SENT', 'to v1/devices');
+    const history = [...sent.history, { state: 'CONVERTED', ts: 2000, reason: null }, { state: 'SENT', ts: 2000, reason: 'to v1/devices' }];
+    assert.deepEqual(await backend().store.downlink(tenantId, sent.id), { ...sent, state: 'SENT', history });
+    assert.deepEqual(
+      (await backend().store.downlinks(tenantId, entity.id, 0, 10)).data.map((found) => found.id),
+      [sent.id],
+    );
+    assert.deepEqual(await ledger(), { created: 1, sent: 1, pending: 0, replaced: 0, expired: 0, failed: 0 });
+  });
+
+  test('those to be sent now: oldest first, once, and again after a release or restart', async () => {
+    const list = [1, 2, 3].map(() => make({ delivery: 'now' }));
+    const ids = list.map((found) => found.id);
+    const waiting = takeAll(2);
+    await create(...list);
+    assert.deepEqual(await waiting, ids.slice(0, 2));
+    assert.deepEqual(await takeAll(), ids.slice(2));
+    assert.ok(await nothingToSend());
+    await move(list[0]!, 'CONVERTED');
+    assert.ok(await nothingToSend());
+    await move(list[2]!, 'SENT');
+    backend().queue.releaseDownlinks(list.slice(0, 2));
+    assert.deepEqual(await takeAll(), ids.slice(0, 2));
+    await running().restart();
+    assert.deepEqual(await takeAll(), ids.slice(0, 2));
+    assert.equal((await ledger()).pending, 2);
+  });
+
+  test('a pending one waits under its integration and device, and is given to one taker', async () => {
+    const sent = make();
+    await create(sent);
+    assert.ok(await nothingToSend());
+    assert.equal(await backend().queue.takePending(newId(), [entity.id]), null);
+    assert.equal(await backend().queue.takePending(integrationId, [newId()]), null);
+    const takers = await Promise.all([1, 2, 3].map(() => backend().queue.takePending(integrationId, [newId(), entity.id])));
+    assert.deepEqual(
+      takers.filter(Boolean).map((found) => found!.id),
+      [sent.id],
+    );
+    backend().queue.putBack(sent);
+    assert.equal((await backend().queue.takePending(integrationId, [entity.id]))?.id, sent.id);
+    await running().restart();
+    assert.equal((await backend().queue.takePending(integrationId, [entity.id]))?.id, sent.id);
+    await move(sent, 'DELIVERED');
+    assert.equal(await backend().queue.takePending(integrationId, [entity.id]), null);
+    assert.deepEqual(await ledger(), { created: 1, sent: 1, pending: 0, replaced: 0, expired: 0, failed: 0 });
+  });
+
+  test('the first of several devices that has one', async () => {
+    const [other, third] = [device(), device()];
+    const sent = [make({ entity: other }), make({ entity: third })];
+    await create(...sent);
+    assert.equal((await backend().queue.takePending(integrationId, [entity.id, third.id, other.id]))?.id, sent[1]!.id);
+  });
+
+  test('policy last: a new one replaces the older', async () => {
+    const [first, second, other] = [make(), make(), make({ entity: device() })];
+    await create(first, other);
+    await create(second);
+    assert.equal(await stateOf(first), 'REPLACED');
+    assert.deepEqual(
+      (await backend().store.downlink(tenantId, first.id))?.history.map((step) => step.state),
+      ['QUEUED', 'REPLACED'],
+    );
+    assert.equal((await backend().queue.takePending(integrationId, [entity.id]))?.id, second.id);
+    assert.deepEqual(await ledger(), { created: 3, sent: 0, pending: 2, replaced: 1, expired: 0, failed: 0 });
+  });
+
+  test('policy last: one that is being answered is left alone, and replaced when it is put back', async () => {
+    const [first, second] = [make(), make()];
+    await create(first);
+    await backend().queue.takePending(integrationId, [entity.id]);
+    await create(second);
+    assert.equal(await stateOf(first), 'QUEUED');
+    backend().queue.putBack(first);
+    assert.equal((await backend().queue.takePending(integrationId, [entity.id]))?.id, second.id);
+    await commit(backend(), (work) => work.count(tenantId, integrationId, 'downlinks.created', 0));
+    assert.equal(await stateOf(first), 'REPLACED');
+    assert.deepEqual(await ledger(), { created: 2, sent: 0, pending: 1, replaced: 1, expired: 0, failed: 0 });
+  });
+
+  test('policy fifo: one after the other', async () => {
+    const list = [1, 2, 3].map(() => make({ policy: 'fifo' }));
+    await create(...list);
+    for (const sent of list) {
+      assert.equal((await backend().queue.takePending(integrationId, [entity.id]))?.id, sent.id);
+      await move(sent, 'DELIVERED');
+    }
+    assert.equal((await ledger()).sent, 3);
+  });
+
+  test('what is over its time expires, once, and is not given out', async () => {
+    const [old, fresh, busy] = [
+      make({ expiresAt: 5000, policy: 'fifo' }),
+      make({ expiresAt: FAR, policy: 'fifo' }),
+      make({ expiresAt: FAR - 1, entity: device() }),
+    ];
+    await create(old, fresh, busy);
+    await backend().queue.takePending(integrationId, [busy.entity.id]);
+    assert.equal((await backend().queue.takePending(integrationId, [entity.id]))?.id, fresh.id);
+    assert.equal(await backend().queue.expireDownlinks(5000), 1);
+    assert.equal(await backend().queue.expireDownlinks(5000), 0);
+    assert.deepEqual(await Promise.all([old, fresh, busy].map(stateOf)), ['EXPIRED', 'QUEUED', 'QUEUED']);
+    // One that is just being answered is its taker's.
+    assert.equal(await backend().queue.expireDownlinks(FAR - 1), 0);
+    assert.deepEqual(await ledger(), { created: 3, sent: 0, pending: 2, replaced: 0, expired: 1, failed: 0 });
+  });
+
+  for (const [from, to] of [
+    ['SENT', 'SENT'],
+    ['SENT', 'QUEUED'],
+    ['FAILED', 'SENT'],
+    ['DELIVERED', 'SENT'],
+    ['EXPIRED', 'SENT'],
+    ['REPLACED', 'SENT'],
+  ] as const) {
+    test(`no way from ${from} to ${to}, and nothing of such a work happens`, async () => {
+      const sent = make();
+      await create(sent);
+      await commit(backend(), (work) => work.downlinkMoves.push({ tenantId, integrationId, id: sent.id, state: from, reason: null, ts: 1 }));
+      await assert.rejects(move(sent, to), { code: 'stale-downlink' });
+      assert.equal(await stateOf(sent), from);
+      assert.equal((await backend().store.ledger(tenantId, integrationId)).downlinks.sent, 0);
+    });
+  }
+
+  test('what waits for a deleted entity ends as expired', async () => {
+    await create(make(), make({ delivery: 'now' }));
+    await commit(backend(), (work) => work.purges.push({ tenantId, entity }));
+    assert.equal(await backend().queue.takePending(integrationId, [entity.id]), null);
+    assert.deepEqual(await ledger(), { created: 2, sent: 0, pending: 0, replaced: 0, expired: 2, failed: 0 });
+  });
+}

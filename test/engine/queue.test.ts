@@ -1,0 +1,8 @@
+import { backendContract } from '#test/contract/backend.ts';
+import { queueContract } from '#test/contract/queue.ts';
+import { sqlite } from '#test/support/backend.ts';
+
+for (const under of [sqlite]) {
+  backendContract(under);
+  queueContract(under);
+}
