@@ -2,11 +2,11 @@ import { type ActorRefFrom, createActor, waitFor } from 'xstate';
 import type { ChainMetadata, CompiledChain } from '#engine/chain.ts';
 import { type CompileDeps, startChain, stopChain } from '#engine/compile.ts';
 import type { Control } from '#engine/control.ts';
-import type { EntityRef, Message } from '#engine/message.ts';
+import type { Message } from '#engine/message.ts';
 import type { Backend, Change } from '#engine/queue.ts';
 import type { ChainLookup } from '#engine/run.ts';
+import type { EntityCache } from '#engine/services/entities.ts';
 import type { Services } from '#engine/services.ts';
-import type { Collection, Doc } from '#engine/store.ts';
 import { chainMachine } from './rule-chain.ts';
 
 type ChainActor = ActorRefFrom<typeof chainMachine>;
@@ -18,21 +18,16 @@ interface Entry {
 
 export interface ChainsOptions {
   readonly backend: Backend;
+  readonly entities: EntityCache;
   /** Everything of the compiler's that is not made here. */
-  readonly compile: Omit<CompileDeps, 'chains'>;
+  readonly compile: Omit<CompileDeps, 'chains' | 'entities' | 'commit'>;
   readonly now: () => number;
 }
 
-const PROFILE_OF: Partial<Record<string, { entity: Collection; profile: Collection; key: string }>> = {
-  DEVICE: { entity: 'DEVICE', profile: 'DEVICE_PROFILE', key: 'deviceProfileId' },
-  ASSET: { entity: 'ASSET', profile: 'ASSET_PROFILE', key: 'assetProfileId' },
-};
 const CACHED_ENTITIES = 100_000;
 
-const refId = (value: unknown): string | null => (value as { id?: string } | null | undefined)?.id ?? null;
-
 /** All rule chains of this process, each an actor; finds the chain that a message enters. */
-export function createChains({ backend, compile, now }: ChainsOptions): ChainLookup &
+export function createChains({ backend, entities, compile, now }: ChainsOptions): ChainLookup &
   Control['chains'] & {
     forTenant(tenantId: string): Services['chains'];
     start(): Promise<void>;
@@ -40,16 +35,16 @@ export function createChains({ backend, compile, now }: ChainsOptions): ChainLoo
   } {
   const entries = new Map<string, Entry>();
   const roots = new Map<string, string>();
-  /** Device or asset id → its profile's id; profile id → its default chain. Emptied by changes. */
-  const profiles = new Map<string, string | null>();
+  /** Device or asset id → default chain of its profile. */
   const defaults = new Map<string, string | null>();
+  let changes = 0;
   let unsubscribe = () => {};
 
   const forTenant = (tenantId: string): Services['chains'] => ({
     exists: (chainId) => entries.get(chainId)?.tenantId === tenantId,
-    defaultOf: async (entity) => defaultOf(tenantId, entity, null),
+    defaultOf: (entity) => entities.defaultChain(tenantId, entity),
   });
-  const deps: CompileDeps = { ...compile, chains: forTenant };
+  const deps: CompileDeps = { ...compile, chains: forTenant, entities: (tenantId) => entities.of(tenantId), commit: (work) => backend.commit(work) };
 
   function chainOf(tenantId: string, chainId: string): CompiledChain | undefined {
     const entry = entries.get(chainId);
@@ -100,8 +95,8 @@ export function createChains({ backend, compile, now }: ChainsOptions): ChainLoo
     return finding;
   }
 
-  function onChanges(changes: readonly Change[]): void {
-    for (const change of changes) {
+  function onChanges(list: readonly Change[]): void {
+    for (const change of list) {
       switch (change.collection) {
         case 'RULE_CHAIN':
           changed(change);
@@ -112,43 +107,32 @@ export function createChains({ backend, compile, now }: ChainsOptions): ChainLoo
           break;
         case 'DEVICE':
         case 'ASSET':
-          profiles.delete(change.id);
+          changes++;
+          defaults.delete(change.id);
           break;
         case 'DEVICE_PROFILE':
         case 'ASSET_PROFILE':
-          defaults.delete(change.id);
+          changes++;
+          defaults.clear();
           break;
       }
     }
   }
 
   /** Answers at once when it is known, so that a message on the hot path waits for nothing. */
-  function defaultOf(tenantId: string, entity: EntityRef, deleted: string | null): string | null | Promise<string | null> {
-    const kind = PROFILE_OF[entity.entityType];
-    if (!kind) return null;
-    const profileId = profiles.get(entity.id);
-    if (profileId === null) return null;
-    const chainId = profileId === undefined ? undefined : defaults.get(profileId);
-    return chainId !== undefined ? chainId : findDefault(tenantId, entity, kind, deleted);
+  function defaultOf(message: Message): string | null | Promise<string | null> {
+    const { originator } = message;
+    if (originator.entityType !== 'DEVICE' && originator.entityType !== 'ASSET') return null;
+    const known = defaults.get(originator.id);
+    return known !== undefined ? known : findDefault(message);
   }
 
-  async function findDefault(
-    tenantId: string,
-    entity: EntityRef,
-    kind: NonNullable<(typeof PROFILE_OF)[string]>,
-    deleted: string | null,
-  ): Promise<string | null> {
-    const doc = await backend.store.doc(kind.entity, tenantId, entity.id);
-    const body = doc ? doc.body : bodyOf(deleted);
-    const profileId = refId(body[kind.key]);
-    if (doc) {
-      if (profiles.size >= CACHED_ENTITIES) profiles.clear();
-      profiles.set(entity.id, profileId);
-    }
-    if (profileId === null) return null;
-    const profile: Doc | null = await backend.store.doc(kind.profile, tenantId, profileId);
-    const chainId = refId(profile?.body['defaultRuleChainId']);
-    defaults.set(profileId, chainId);
+  async function findDefault({ tenantId, originator, type, data }: Message): Promise<string | null> {
+    if (type === 'ENTITY_DELETED') return entities.defaultChainOf(tenantId, originator, bodyOf(data));
+    const before = changes;
+    const chainId = await entities.defaultChain(tenantId, originator);
+    if (defaults.size >= CACHED_ENTITIES) defaults.clear();
+    if (changes === before) defaults.set(originator.id, chainId);
     return chainId;
   }
 
@@ -161,9 +145,11 @@ export function createChains({ backend, compile, now }: ChainsOptions): ChainLoo
     forTenant,
     get: chainOf,
     root: (tenantId) => orRoot(tenantId, null),
-    entry({ tenantId, originator, type, data }: Message) {
-      const chainId = defaultOf(tenantId, originator, type === 'ENTITY_DELETED' ? data : null);
-      return chainId === null || typeof chainId === 'string' ? orRoot(tenantId, chainId) : chainId.then((found) => orRoot(tenantId, found));
+    entry(message) {
+      const chainId = defaultOf(message);
+      return chainId === null || typeof chainId === 'string'
+        ? orRoot(message.tenantId, chainId)
+        : chainId.then((found) => orRoot(message.tenantId, found));
     },
     problems(tenantId, chainId) {
       const problems = new Map<string, string>();
@@ -196,9 +182,9 @@ export function createChains({ backend, compile, now }: ChainsOptions): ChainLoo
   };
 }
 
-function bodyOf(json: string | null): Record<string, unknown> {
+function bodyOf(json: string): Record<string, unknown> {
   try {
-    const value: unknown = json === null ? null : JSON.parse(json);
+    const value: unknown = JSON.parse(json);
     return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {};
   } catch {
     return {};

@@ -1,12 +1,9 @@
 import { assign, createActor, fromCallback, setup } from 'xstate';
-
-/** A lane is worked by this process until `stop` is asked for; resolves when its last batch is done. Rejects: a bug, the lane is started again. */
-export type WorkLane = (lane: number, signal: AbortSignal) => Promise<void>;
+import type { Lane } from '#engine/lane.ts';
 
 export interface SystemInput {
   readonly lanes: readonly number[];
-  readonly work: WorkLane;
-  readonly log: { error(fields: object, text: string): void };
+  readonly work: (lane: number) => Lane;
 }
 
 interface SystemContext extends SystemInput {
@@ -15,36 +12,20 @@ interface SystemContext extends SystemInput {
 
 type SystemEvent = { type: 'STOP' } | { type: 'LANE_ENDED'; lane: number };
 
-const RESTART_MS = 1000;
-
-/** Supervision: the lanes that this process owns, each worked by one child that is started again when it breaks. */
+/** Supervision: the lanes that this process owns, each worked by one child until the system stops. */
 const systemMachine = setup({
   types: { context: {} as SystemContext, events: {} as SystemEvent, input: {} as SystemInput },
   actors: {
-    lane: fromCallback<{ type: 'STOP' }, { lane: number; work: WorkLane; log: SystemInput['log'] }>(({ input, sendBack, receive }) => {
-      const abort = new AbortController();
-      receive((event) => {
-        if (event.type === 'STOP') abort.abort();
-      });
-      const loop = async () => {
-        while (!abort.signal.aborted) {
-          try {
-            await input.work(input.lane, abort.signal);
-          } catch (cause) {
-            input.log.error({ err: cause, lane: input.lane }, 'lane broke; started again');
-            await new Promise((resolve) => setTimeout(resolve, RESTART_MS));
-          }
-        }
-        sendBack({ type: 'LANE_ENDED', lane: input.lane });
-      };
-      loop();
+    lane: fromCallback<{ type: 'STOP' }, { lane: number; work: SystemInput['work'] }>(({ input, sendBack, receive }) => {
+      const lane = input.work(input.lane);
+      receive(() => lane.stop().then(() => sendBack({ type: 'LANE_ENDED', lane: input.lane })));
     }),
   },
   guards: { lastLane: ({ context, event }) => event.type === 'LANE_ENDED' && context.running.size === 1 && context.running.has(event.lane) },
 }).createMachine({
   id: 'system',
   context: ({ input, spawn }) => {
-    for (const lane of input.lanes) spawn('lane', { id: `lane-${lane}`, input: { lane, work: input.work, log: input.log } });
+    for (const lane of input.lanes) spawn('lane', { id: `lane-${lane}`, input: { lane, work: input.work } });
     return { ...input, running: new Set(input.lanes) };
   },
   initial: 'running',

@@ -7,6 +7,8 @@ import type { TSchema } from 'typebox';
 export interface Secrets {
   seal(text: string): string;
   open(sealed: string): string;
+  /** A key for another purpose, always the same for this data folder (HKDF, RFC 5869). */
+  derive(purpose: string, bytes: number): Buffer;
   /** Copy for the store: every secret text sealed; absent or null ones are taken from `stored` (an edit that sends none keeps the old one). */
   sealConfig(schema: TSchema, config: unknown, stored?: unknown): unknown;
   /** Copy for the one who connects. */

@@ -17,6 +17,8 @@ export interface EntityCache {
   of(tenantId: string): Services['entities'];
   /** Default rule chain of a device's or asset's profile. */
   defaultChain(tenantId: string, entity: EntityRef): Promise<string | null>;
+  /** The same for one that is gone, by the body it had. */
+  defaultChainOf(tenantId: string, entity: EntityRef, body: Readonly<Record<string, unknown>>): Promise<string | null>;
   close(): void;
 }
 
@@ -51,16 +53,21 @@ export function openEntityCache({
     return COLLECTIONS.has(entityType) ? get(entityType as Collection, tenantId, id) : Promise.resolve(null);
   };
 
+  const defaultChainOf: EntityCache['defaultChainOf'] = async (tenantId, entity, body) => {
+    const profileId = profileOf({ body });
+    if (!profileId) return null;
+    const profile = await get(entity.entityType === 'DEVICE' ? 'DEVICE_PROFILE' : 'ASSET_PROFILE', tenantId, profileId);
+    return idIn(profile?.body['defaultRuleChainId']);
+  };
+
   return {
     get,
     close,
     async defaultChain(tenantId, entity) {
       const doc = entity.entityType === 'DEVICE' || entity.entityType === 'ASSET' ? await find(tenantId, entity) : null;
-      const profileId = doc && profileOf(doc);
-      if (!profileId) return null;
-      const profile = await get(entity.entityType === 'DEVICE' ? 'DEVICE_PROFILE' : 'ASSET_PROFILE', tenantId, profileId);
-      return idIn(profile?.body['defaultRuleChainId']);
+      return doc && defaultChainOf(tenantId, entity, doc.body);
     },
+    defaultChainOf,
     of: (tenantId) => ({
       find: (entity) => find(tenantId, entity),
       byName: (type, name) => (COLLECTIONS.has(type) ? store.docByName(type as Collection, tenantId, name) : Promise.resolve(null)),
@@ -81,7 +88,7 @@ export function openEntityCache({
   };
 }
 
-const profileOf = ({ body }: Doc): string | null => idIn(body['deviceProfileId']) ?? idIn(body['assetProfileId']);
+const profileOf = ({ body }: Pick<Doc, 'body'>): string | null => idIn(body['deviceProfileId']) ?? idIn(body['assetProfileId']);
 
 const idIn = (ref: unknown): string | null => {
   const id = typeof ref === 'object' && ref !== null ? (ref as { id?: unknown }).id : null;
