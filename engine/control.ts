@@ -14,6 +14,10 @@ export interface Control {
     inbound(type: string, routingKey: string, request: InboundRequest): Promise<InboundReply>;
     /** A dead letter of stage `uplink`, its payload perhaps edited, goes through conversion again. @throws NotDurable */
     requeueUplink(deadLetterId: string, tenantId: string, payload?: Uint8Array): Promise<void>;
+    /** How the integration wants its downlinks. Null: no such integration of this tenant. */
+    downlinkTarget(tenantId: string, integrationId: string): DownlinkRule | null;
+    /** Messages in each of the last 24 hours that this process has seen, oldest first. */
+    statistics(integrationId: string): readonly number[];
   };
   readonly chains: {
     /** Reason why a node is not usable, by node id; nodes that run are absent. */
@@ -27,6 +31,15 @@ export interface Control {
     connected(tenantId: string, deviceId: string): void;
     disconnected(tenantId: string, deviceId: string): void;
   };
+}
+
+export interface DownlinkRule {
+  readonly delivery: 'now' | 'pending';
+  readonly policy: 'last' | 'fifo';
+  /** 0: they wait for ever. */
+  readonly ttlMs: number;
+  /** Why it takes none; null: it does. */
+  readonly problem: string | null;
 }
 
 export type IntegrationStateName = 'disabled' | 'connecting' | 'active' | 'backing-off' | 'failed';

@@ -7,7 +7,7 @@ import type { Doc } from '../store.ts';
 import { readable } from './access.ts';
 import type { ApiContext } from './context.ts';
 import { badRequest } from './errors.ts';
-import { requiredObject } from './required.ts';
+import { isBase64, requiredObject } from './required.ts';
 import { AnyJson, IdParams, typed } from './schemas.ts';
 import { oneOf } from './telemetry-target.ts';
 import { LANGUAGE_QUERY, LANGUAGES, TEST_TIMEOUT_MS } from './test-script.ts';
@@ -80,7 +80,7 @@ function problemOf(check: () => unknown): string {
 
 function bytesOf(payload: unknown): Uint8Array {
   if (payload === undefined || payload === null) return new Uint8Array();
-  if (typeof payload !== 'string' || !/^[A-Za-z0-9+/\s]*={0,2}\s*$/.test(payload)) throw badRequest('Validation error: payload is not base64');
+  if (typeof payload !== 'string' || !isBase64(payload)) throw badRequest('Validation error: payload is not base64');
   return Buffer.from(payload, 'base64');
 }
 

@@ -24,3 +24,6 @@ export function idOf(body: Record<string, unknown>, field: string, entityType: s
   if (!/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(id)) throw badRequest(`Invalid UUID string: ${id}`);
   return id.toLowerCase();
 }
+
+/** Node decodes whatever it is given; a typing error should not become other bytes. */
+export const isBase64 = (text: string): boolean => /^[A-Za-z0-9+/\s]*={0,2}\s*$/.test(text);

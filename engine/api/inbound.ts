@@ -1,0 +1,57 @@
+import type { FastifyInstance, FastifyRequest } from 'fastify';
+import type { InboundRequest } from '../integration.ts';
+import { byteBodies } from './bodies.ts';
+import type { ApiContext } from './context.ts';
+import { ErrorCode, sendError } from './errors.ts';
+
+/** Where peers of the HTTP family deliver (specs: integrations §3.0). Everything behind the route is the integrations' own; this only carries bytes. */
+export default async function inbound(app: FastifyInstance, context: ApiContext): Promise<void> {
+  byteBodies(app);
+  const url = '/api/v1/integrations/:type/:routingKey';
+
+  app.route<{ Params: { type: string; routingKey: string } }>({
+    method: ['POST', 'PUT', 'GET'],
+    url,
+    // A HEAD request is no uplink.
+    exposeHeadRoute: false,
+    config: { who: 'open' },
+    bodyLimit: context.maxUplinkBytes,
+    schema: { tags: ['Inbound'], summary: 'An uplink of an HTTP-family integration' },
+    async handler(request, reply) {
+      const { type, routingKey } = request.params;
+      const answer = await context.control.integrations.inbound(type, routingKey, toInbound(request));
+      if (answer.written) {
+        const { written } = answer;
+        let told = false;
+        const tell = (ok: boolean) => {
+          if (!told) written(ok);
+          told = true;
+        };
+        reply.raw.once('finish', () => tell(true));
+        // Also after `finish`, when there is nothing left to tell.
+        reply.raw.once('close', () => tell(false));
+      }
+      reply.code(answer.status);
+      for (const [name, value] of Object.entries(answer.headers ?? {})) reply.header(name, value);
+      return reply.send(typeof answer.body === 'object' ? Buffer.from(answer.body) : answer.body);
+    },
+  });
+  app.route({
+    method: ['HEAD', 'DELETE', 'PATCH'],
+    url,
+    config: { who: 'open' },
+    schema: { hide: true },
+    handler: (request, reply) => {
+      reply.header('Allow', 'POST, PUT, GET');
+      return sendError(reply, 405, ErrorCode.BAD_REQUEST_PARAMS, `Request method '${request.method}' is not supported`);
+    },
+  });
+}
+
+function toInbound(request: FastifyRequest): InboundRequest {
+  const headers: Record<string, string> = {};
+  for (const [name, value] of Object.entries(request.raw.headersDistinct)) headers[name] = (value ?? []).join(', ');
+  const query: Record<string, string> = {};
+  for (const [name, value] of Object.entries(request.query as Record<string, string | string[]>)) query[name] = [value].flat().join(',');
+  return { method: request.method, headers, query, body: Buffer.isBuffer(request.body) ? request.body : new Uint8Array() };
+}
