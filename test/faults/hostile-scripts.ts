@@ -1,0 +1,26 @@
+/** Scripts that want to hurt: each is the body of a converter or of a rule node's function. */
+export const HOSTILE: Readonly<Record<string, string>> = {
+  'a loop without end': 'while (true) {}',
+  'memory without end': 'const all = []; while (true) all.push(new Array(100000).fill(payload));',
+  'a text that doubles': 'let s = "x"; while (true) s += s;',
+  'recursion without end': 'function again(n) { return again(n + 1) + 1; } return again(0);',
+  'a function as result': 'return function () {};',
+  'a cycle': 'const a = {}; a.a = a; return a;',
+  '50 MB as result': 'return { deviceName: "x", deviceType: "y", telemetry: { t: "x".repeat(50 * 1024 * 1024) } };',
+  'throws a number': 'throw 42;',
+  'throws null': 'throw null;',
+  'throws what throws when read': 'throw { get message() { throw new Error("again"); }, toString() { throw new Error("and again"); } };',
+  'throws what never ends when read': 'throw { get message() { while (true) {} }, get stack() { while (true) {} }, toString() { while (true) {} } };',
+  'a promise that never settles': 'return new Promise(function () {});',
+  'a thenable that never answers': 'return { then: function () { while (true) {} } };',
+  'a getter that never ends': 'return { get deviceName() { while (true) {} }, deviceType: "y" };',
+  'toJSON that never ends': 'return { toJSON: function () { while (true) {} } };',
+  'a proxy that never ends': 'return new Proxy({}, { ownKeys: function () { while (true) {} }, get: function () { while (true) {} } });',
+  'redefines what others use':
+    'JSON.parse = JSON.stringify = function () { return "stolen"; }; Array.prototype.map = function () { while (true) {} }; Object.prototype.toJSON = function () { return "stolen"; }; String.fromCharCode = null; globalThis.atob = null; return { deviceName: "x", deviceType: "y", telemetry: { t: 1 } };',
+  'an exploding regular expression': 'return /^(a+)+$/.test("a".repeat(40) + "!") ? {} : {};',
+  'a huge array': 'return new Array(4294967295);',
+  'an endless microtask': 'function again() { return Promise.resolve().then(again); } return again();',
+  'a sort that never ends': 'return [3, 2, 1].sort(function () { while (true) {} });',
+  'bytes without end': 'const all = []; while (true) all.push(new Uint8Array(10000000));',
+};
