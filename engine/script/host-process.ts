@@ -5,9 +5,9 @@ import { dirname, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type Frame, FrameReader, READY } from './frame.ts';
 import type { HostLimits } from './host.ts';
+import { hostSource } from './host-source.ts';
 
 const APP = resolve(dirname(fileURLToPath(import.meta.url)), '../..');
-const HOST = resolve(APP, 'engine/script/host.ts');
 /** isolated-vm's loader asks whether this is Alpine; nothing else outside of the program is readable. */
 const READABLE = [APP, '/etc/alpine-release'];
 const MAX_STDERR_CHARS = 4000;
@@ -41,7 +41,10 @@ export class HostProcess {
 
   constructor(limits: HostLimits, isLow: boolean, events: HostEvents) {
     const flags = ['--permission', '--allow-addons', ...READABLE.map((path) => `--allow-fs-read=${path}`), '--no-warnings'];
-    const [command, ...args] = wrapped([process.execPath, ...flags, HOST, JSON.stringify(limits)], isLow) as [string, ...string[]];
+    const [command, ...args] = wrapped(
+      [process.execPath, ...flags, '--input-type=module', '--eval', hostSource(), JSON.stringify(limits)],
+      isLow,
+    ) as [string, ...string[]];
     // In our process group (not detached), with its two pipes and nothing else.
     this.#child = spawn(command, args, { env: {}, stdio: ['pipe', 'pipe', 'pipe'], cwd: APP });
     if (isLow && this.#child.pid !== undefined) lowerPriority(this.#child.pid);

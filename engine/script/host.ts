@@ -22,16 +22,18 @@ export interface HostLimits {
   readonly inThread: boolean;
 }
 
-const limits = JSON.parse(process.argv[2] ?? '{}') as HostLimits;
+const limits = JSON.parse(process.argv.at(-1) ?? '{}') as HostLimits;
 const scripts = new Map<number, Definition>();
 const cellOf = new Map<number, Cell>();
 const cells = new Set<Cell>();
 const overran = new Set<number>();
 /** Calls larger than this get an isolate of their own with room for the array that is made of them. */
 const BIG_CALL_CHARS = 1 << 20;
+const BIG_CALL_FACTOR = 32;
 const HEARTBEAT_MS = 200;
 let lastWrite = 0;
 let uses = 0;
+let frames = 0;
 /** Frames left to run script by script, after something ran on behind a segment of several. */
 let separateFrames = 0;
 
@@ -196,43 +198,45 @@ function replacement(calls: readonly Call[]): Cell {
 }
 
 async function runFrame(frame: Frame): Promise<void> {
-  const units = readUnits(frame);
   const groups = new Map<Cell, Unit[]>();
   const ready: Unit[] = [];
-  if (separateFrames > 0) separateFrames--;
-  const alone: [Cell, Unit][] = [];
-  for (const unit of units) {
-    if (limits.bail && overran.has(unit.script.id) && !unit.check) {
-      unit.results.push(...unit.calls.map(() => NOT_RUN));
+  const runGroups = async (): Promise<void> => {
+    for (const [cell, group] of groups) await runGroup(cell, group, frame.text);
+    groups.clear();
+  };
+  const areSeparate = separateFrames > 0;
+  if (areSeparate) separateFrames--;
+  for (const unit of readUnits(frame)) {
+    const { script, calls } = unit;
+    if (limits.bail && overran.has(script.id) && !unit.check) {
+      unit.results.push(...calls.map(() => NOT_RUN));
       ready.push(unit);
       continue;
     }
-    const placed = place(unit.script);
+    // A new cell may push out one that has calls waiting.
+    if (!cellOf.has(script.id) && cells.size >= limits.maxCells) await runGroups();
+    const placed = place(script);
     if (unit.check || typeof placed === 'string') {
       const code = typeof placed === 'string' ? placed : 'U';
-      unit.results.push(...(unit.check ? [code] : unit.calls.map(() => code)));
+      unit.results.push(...(unit.check ? [code] : calls.map(() => code)));
       ready.push(unit);
-    } else if (unit.calls.some((call) => sizeOf(call) > BIG_CALL_CHARS)) {
-      const bytes = unit.calls.reduce((most, call) => Math.max(most, sizeOf(call)), 0);
-      const big = new Cell(limits.memoryMb + Math.ceil((bytes * 32) / 1048576));
-      big.define(unit.script);
-      alone.push([big, unit]);
-    } else if (separateFrames > 0) {
-      alone.push([placed, unit]);
+    } else if (calls.some((call) => sizeOf(call) > BIG_CALL_CHARS)) {
+      const bytes = calls.reduce((most, call) => Math.max(most, sizeOf(call)), 0);
+      const big = new Cell(limits.memoryMb + Math.ceil((bytes * BIG_CALL_FACTOR) / 1048576));
+      big.define(script);
+      await runGroup(big, [unit], frame.text);
+      big.dispose();
     } else {
       const group = groups.get(placed);
       if (group === undefined) groups.set(placed, [unit]);
       else group.push(unit);
+      if (areSeparate) await runGroups();
     }
   }
   if (ready.length > 0) answer(ready);
-  for (const [cell, group] of groups) await runGroup(cell, group, frame.text);
-  for (const [cell, unit] of alone) {
-    await runGroup(cell.isDead ? replacement(unit.calls) : cell, [unit], frame.text);
-    if (!cells.has(cell)) cell.dispose();
-  }
+  await runGroups();
   // A script that hoards must not make the next one fail.
-  if (uses % 64 === 0) for (const cell of cells) if (cell.heapMb() > limits.memoryMb * 0.7) drop(cell);
+  if (++frames % 64 === 0) for (const cell of cells) if (cell.heapMb() > limits.memoryMb * 0.7) drop(cell);
 }
 
 async function runGroup(cell: Cell, group: readonly Unit[], text: string): Promise<void> {

@@ -1,0 +1,1 @@
+var m = decodeToJson(payload); return [m, metadata];

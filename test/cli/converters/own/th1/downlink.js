@@ -1,0 +1,1 @@
+return { contentType: 'TEXT', data: 'period=' + msg.period, metadata: { topic: 'th1/' + metadata.deviceName } };
