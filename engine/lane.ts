@@ -83,7 +83,7 @@ export function workLane(lane: number, deps: LaneDeps): Lane {
       let batch: Batch | null = null;
       try {
         batch = await queue.take(lane, maxBatch, stopping.signal);
-        if (!batch) continue;
+        if (!batch) return; // stopped, or the queue is closed
         await finish(batch);
         trouble = null;
       } catch (cause) {

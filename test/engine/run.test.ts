@@ -201,7 +201,7 @@ const cases: { name: string; chains: TestChain[]; messages?: Message[]; works: P
     name: 'one message that makes a batch node throw fails alone, and the others happen once',
     chains: [{ id: 'a', nodes: [{ name: 'b', type: 'test.batch' }] }],
     messages: [say(), say({ b: { fail: 'bug' } }), say()],
-    works: [{ counts: { stored: 2, dead: 1 }, saved: ['b=1', 'b=1'], dead: ['b: a bug'] }],
+    works: [{ counts: { stored: 2, dead: 1 }, saved: ['b=0', 'b=0'], dead: ['b: a bug'] }],
   },
 ];
 

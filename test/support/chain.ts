@@ -74,7 +74,12 @@ export const TEST_NODES: readonly AnyNode[] = [
     needs: ['attributes'],
     async processBatch(messages, { node, attributes }) {
       return messages.map((message) => {
-        attributes.save(message.originator, 'SERVER_SCOPE', [[node.name, { type: 'LONG', value: 1 }]], message.ts);
+        attributes.save(
+          message.originator,
+          'SERVER_SCOPE',
+          [[node.name, { type: 'LONG', value: (JSON.parse(message.data) as { seq?: number }).seq ?? 0 }]],
+          message.ts,
+        );
         return follow(wayOf(message, node.name), message);
       });
     },
