@@ -30,8 +30,12 @@ export async function seed(backend: Backend, { tenantPassword, sysadminPassword,
   const tenant = newTenant({ title: 'Tenant' }, profile.id, now);
   for (const doc of [profile, ...queues(now), tenant]) work.docs.push({ doc, expects: 0 });
   addTenantParts(work, tenant.id, rootChain, now);
-  addUser(work, { tenantId: NULL_ID, email: SYSADMIN, authority: 'SYS_ADMIN', password: await hashPassword(sysadminPassword) }, now);
-  addUser(work, { tenantId: tenant.id, email: TENANT_ADMIN, authority: 'TENANT_ADMIN', password: await hashPassword(tenantPassword) }, now);
+  for (const { user, credentials } of [
+    newUser({ tenantId: NULL_ID, email: SYSADMIN, authority: 'SYS_ADMIN', password: await hashPassword(sysadminPassword) }, now),
+    newUser({ tenantId: tenant.id, email: TENANT_ADMIN, authority: 'TENANT_ADMIN', password: await hashPassword(tenantPassword) }, now),
+  ]) {
+    work.docs.push({ doc: user, expects: 0 }, { doc: credentials, expects: 0 });
+  }
   await backend.commit(work);
   return { fresh: true };
 }
@@ -81,16 +85,14 @@ export interface NewUser {
   readonly additionalInfo?: unknown;
   /** Hash; without one the account waits for its activation. */
   readonly password?: string | null;
-  readonly activateToken?: string | null;
-  readonly activateTokenExpTime?: number | null;
 }
 
 /** A user and its credentials, which have the user's id as key. */
-export function addUser(work: Work, fields: NewUser, now: number): Doc {
+export function newUser(fields: NewUser, now: number): { user: Doc; credentials: Doc } {
   const { tenantId, email, authority, customerId = null, firstName = null, lastName = null, phone = null, additionalInfo = null } = fields;
   const body = { authority, firstName, lastName, phone, customMenuId: null, additionalInfo };
   const user = newDoc({ collection: 'USER', tenantId, name: email, kind: authority, customerId, uniqueKey: email, body }, now);
-  const { password = null, activateToken = null, activateTokenExpTime = null } = fields;
+  const { password = null } = fields;
   const credentials = newDoc(
     {
       collection: 'USER_CREDENTIALS',
@@ -101,8 +103,8 @@ export function addUser(work: Work, fields: NewUser, now: number): Doc {
       body: {
         enabled: password !== null,
         password,
-        activateToken,
-        activateTokenExpTime,
+        activateToken: null,
+        activateTokenExpTime: null,
         resetToken: null,
         resetTokenExpTime: null,
         lastLoginTs: null,
@@ -113,8 +115,7 @@ export function addUser(work: Work, fields: NewUser, now: number): Doc {
     },
     now,
   );
-  work.docs.push({ doc: user, expects: 0 }, { doc: credentials, expects: 0 });
-  return user;
+  return { user, credentials };
 }
 
 /** No limit anywhere (0 = unlimited). */

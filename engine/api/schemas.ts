@@ -9,7 +9,7 @@ import type {
 } from 'fastify';
 import { type TSchema, Type } from 'typebox';
 import { Compile } from 'typebox/compile';
-import { badRequest, type HttpError } from './errors.ts';
+import { badRequest, type HttpError, notFound } from './errors.ts';
 import { uuid } from './paging.ts';
 
 /** Schemas that routes share, and how requests are held against them: leniently where ThingsBoard's clients need it (specs: rest-api §1.1, §1.7). */
@@ -143,7 +143,10 @@ function params(shape: Shape, value: Json): { value: unknown } | { error: Error 
   const copy = { ...value };
   try {
     for (const [key, part] of Object.entries(shape.properties ?? {})) {
-      if (part.format === 'uuid') copy[key] = uuid(String(copy[key]));
+      if (part.format !== 'uuid') continue;
+      // `/api/device/`: the router takes nothing for an id, we do not.
+      if (copy[key] === '') throw notFound('Nothing is served at this path');
+      copy[key] = uuid(String(copy[key]));
     }
     return { value: copy };
   } catch (error) {
