@@ -1,4 +1,5 @@
 import { mkdir } from 'node:fs/promises';
+import type { FastifyInstance } from 'fastify';
 import { type Logger, pino } from 'pino';
 import { createChains } from '#actors/chains.ts';
 import { createDevices } from '#actors/devices.ts';
@@ -23,6 +24,7 @@ import { createWaiting } from '#engine/waiting.ts';
 import { integrations as integrationTypes } from '#integrations/index.ts';
 import { nodes as nodeTypes } from '#rulechains/index.ts';
 import { startDemo } from './demo/index.ts';
+import type { Call } from './demo/install.ts';
 import { welcome } from './demo/welcome.ts';
 import rootChain from './rulechains/chains/root.json' with { type: 'json' };
 
@@ -37,7 +39,7 @@ async function start(settings: Settings, log: Logger): Promise<() => Promise<voi
   const secrets = await openSecrets({ folder: settings.dataFolder, key: settings.key });
   const backend = await openSqliteBackend({ folder: settings.dataFolder, lanes: settings.lanes, now, onPoint });
   const { tenantPassword, sysadminPassword } = settings;
-  const { fresh } = await seed(backend, { tenantPassword, sysadminPassword, rootChain, now: now() });
+  await seed(backend, { tenantPassword, sysadminPassword, rootChain, now: now() });
 
   const scripts = openScriptEngine({ hosts: settings.scriptHosts });
   const nodes = new Registry(nodeTypes);
@@ -87,25 +89,7 @@ async function start(settings: Settings, log: Logger): Promise<() => Promise<voi
   devices.start();
 
   const { port } = app.server.address() as { port: number };
-  const login = () => app.inject({ method: 'POST', url: '/api/auth/login', payload: { username: TENANT_ADMIN, password: tenantPassword } });
-  const demo = settings.demo
-    ? await startDemo({
-        backend,
-        port: settings.demoMqttPort,
-        fresh,
-        async post(path, body) {
-          const { token } = (await login()).json();
-          const response = await app.inject({
-            method: 'POST',
-            url: path,
-            headers: { 'x-authorization': `Bearer ${token}` },
-            payload: body as object,
-          });
-          if (response.statusCode !== 200) throw new Error(`Demo: POST ${path} answered ${response.statusCode}: ${response.body}`);
-          return response.json();
-        },
-      })
-    : null;
+  const demo = settings.demo ? await startDemo({ backend, port: settings.demoMqttPort, now, call: callAs(app, TENANT_ADMIN, tenantPassword) }) : null;
   process.stdout.write(
     welcome({
       host: settings.httpHost,
@@ -129,6 +113,17 @@ async function start(settings: Settings, log: Logger): Promise<() => Promise<voi
     await scripts.close();
     await backend.close();
   };
+}
+
+/** REST calls inside the process, with a login of their own. */
+function callAs(app: FastifyInstance, username: string, password: string): Call {
+  const inject = async (method: 'GET' | 'POST', url: string, payload: unknown, token?: string) => {
+    const headers = token === undefined ? {} : { 'x-authorization': `Bearer ${token}` };
+    const response = await app.inject({ method, url, headers, payload: payload as object | undefined });
+    if (response.statusCode !== 200) throw new Error(`${method} ${url} answered ${response.statusCode}: ${response.body}`);
+    return response.body === '' ? null : response.json();
+  };
+  return async (method, path, body) => inject(method, path, body, (await inject('POST', '/api/auth/login', { username, password })).token);
 }
 
 const log = pino({ level: process.env['LOG_LEVEL'] ?? 'warn' }, pino.destination(2));

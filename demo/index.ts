@@ -1,16 +1,16 @@
+import { newDoc } from '#engine/entities.ts';
+import { NULL_ID } from '#engine/message.ts';
 import type { Backend } from '#engine/queue.ts';
 import { Work } from '#engine/work.ts';
 import { startBroker } from './broker.ts';
 import { startDevice } from './device.ts';
-import { DEMO_INTEGRATION, installDemo } from './install.ts';
+import { type Call, DEMO_INTEGRATION, installDemo } from './install.ts';
 
 export interface DemoOptions {
   readonly backend: Backend;
   readonly port: number;
-  /** A data folder that was just made: the demo is installed once and never again, so that what a user deletes stays deleted. */
-  readonly fresh: boolean;
-  /** A REST call with the tenant's login. */
-  readonly post: (path: string, body?: unknown) => Promise<unknown>;
+  readonly call: Call;
+  readonly now: () => number;
 }
 
 export interface Demo {
@@ -18,11 +18,18 @@ export interface Demo {
   close(): Promise<void>;
 }
 
-/** A broker, an integration on it and a device that talks. */
-export async function startDemo({ backend, port, fresh, post }: DemoOptions): Promise<Demo> {
+const INSTALLED = 'demo installed';
+
+/** A broker, an integration on it and a device that talks. Installed once: what a user deletes stays deleted. */
+export async function startDemo({ backend, port, call, now }: DemoOptions): Promise<Demo> {
   const broker = await startBroker(port);
-  if (fresh) await installDemo(post, broker.port);
-  else await followPort(backend, broker.port);
+  if (await backend.store.docByKey('ADMIN_SETTINGS', INSTALLED)) await followPort(backend, broker.port);
+  else {
+    await installDemo(call, broker.port);
+    const work = new Work();
+    work.docs.push({ doc: newDoc({ collection: 'ADMIN_SETTINGS', tenantId: NULL_ID, name: INSTALLED, uniqueKey: INSTALLED, body: {} }, now()) });
+    await backend.commit(work);
+  }
   const device = await startDevice(broker.port);
   return {
     port: broker.port,
