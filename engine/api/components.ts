@@ -8,6 +8,8 @@ import { badRequest, notFound } from './errors.ts';
 const FAMILIES: readonly NodeFamily[] = ['ENRICHMENT', 'FILTER', 'TRANSFORMATION', 'ACTION', 'ANALYTICS', 'EXTERNAL', 'FLOW'];
 const CALL_NODE = 'org.thingsboard.rule.engine.flow.TbRuleChainInputNode';
 const OUTPUT_NODE = 'org.thingsboard.rule.engine.flow.TbRuleChainOutputNode';
+/** Clients want a time; node types are as old as the program. */
+const CREATED = 1_700_000_000_000;
 const who = 'ST';
 const tags = ['Rule nodes'];
 
@@ -52,7 +54,7 @@ function descriptor(node: AnyNode): Record<string, unknown> {
   const isCall = node.type === CALL_NODE;
   return {
     id: { id: stableId(node.type) },
-    createdTime: 0,
+    createdTime: CREATED,
     type: node.family,
     scope: 'TENANT',
     clusteringMode: 'ENABLED',
@@ -71,7 +73,8 @@ function descriptor(node: AnyNode): Record<string, unknown> {
         relationTypes: [...new Set([...(node.type === OUTPUT_NODE ? ['Success'] : node.relations), 'Failure'])],
         customRelations: node.customRelations ?? false,
         ruleChainNode: isCall,
-        defaultConfiguration: node.defaults,
+        // ThingsBoard's nodes without settings carry a version instead.
+        defaultConfiguration: Object.keys(node.defaults).length > 0 ? node.defaults : { version: 0 },
         uiResources: [],
         ...componentFacts(node),
         iconUrl: '',

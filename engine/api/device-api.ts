@@ -66,6 +66,8 @@ export default async function deviceApi(app: FastifyInstance, context: ApiContex
     const now = context.now();
     const text = requiredText(body);
     const samples = refusing(() => parseSamples(text, now, { nulls: 'drop' }));
+    // `{}` is nothing to say (recorded); an empty list never gets an answer from the original.
+    if (/^\s*\[\s*\]\s*$/.test(text)) throw badRequest('No time series data found in request body!');
     const work = new Work();
     for (const { ts, values } of samples) enqueue(work, device, 'POST_TELEMETRY_REQUEST', objectJson(values), { ts: String(ts) }, now);
     if (!work.isEmpty) await context.backend.commit(work);

@@ -1,4 +1,6 @@
 import type { FastifyInstance } from 'fastify';
+import alarmComments from './alarm-comments.ts';
+import alarms from './alarms.ts';
 import apiKeys from './api-keys.ts';
 import assets from './assets.ts';
 import attributes from './attributes.ts';
@@ -80,4 +82,6 @@ export const ROUTES: readonly Routes[] = [
   downlinks,
   health,
   metrics,
+  alarms,
+  alarmComments,
 ];
