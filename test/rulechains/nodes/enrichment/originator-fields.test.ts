@@ -1,0 +1,73 @@
+import assert from 'node:assert/strict';
+import test from 'node:test';
+import { newCustomer, newDevice } from '#engine/entities.ts';
+import type { EntityRef } from '#engine/message.ts';
+import type { Doc } from '#engine/store.ts';
+import originatorFields from '#rulechains/nodes/enrichment/originator-fields.ts';
+import { message, TENANT } from '#test/support/message.ts';
+import { run, services, start } from '#test/support/services.ts';
+
+const PROFILE = 'cccccccc-0000-1000-8000-000000000001';
+const { device } = newDevice(
+  { tenantId: TENANT, name: 'Valve', type: 'valve', profileId: PROFILE, additionalInfo: { description: 'north', gateway: true } },
+  1_700_000_000_000,
+);
+const customer = newCustomer(TENANT, 'Plant', 1_700_000_000_000, { country: 'Spain' });
+const originator = (doc: Doc): EntityRef => ({ entityType: doc.collection as 'DEVICE', id: doc.id });
+
+for (const { name, doc = device, config, data = {}, to } of [
+  {
+    name: 'name, type, ids and times as text; what is not there is not written, what is null is the text null',
+    config: { dataMapping: { name: 'nm', type: 'tp', label: 'lb', id: 'i', tenantId: 'ti', deviceProfileId: 'dp', createdTime: 'ct', zzz: 'z' } },
+    to: { to: 'Success', metadata: { nm: 'Valve', tp: 'valve', lb: 'null', i: device.id, ti: TENANT, dp: PROFILE, ct: '1700000000000' } },
+  },
+  {
+    name: 'dotted paths, but not into ids',
+    config: {
+      dataMapping: {
+        'additionalInfo.description': 'c',
+        'additionalInfo.gateway': 'g',
+        'deviceData.configuration.type': 'd',
+        'id.id': 'a',
+        'deviceProfileId.entityType': 'b',
+        additionalInfo: 'all',
+      },
+    },
+    to: { to: 'Success', metadata: { c: 'north', g: 'true', d: 'DEFAULT', all: '{"description":"north","gateway":true}' } },
+  },
+  {
+    name: 'empty fields may be skipped',
+    config: { dataMapping: { label: 'lb', name: 'nm' }, ignoreNullStrings: true, fetchTo: 'DATA' },
+    data: { a: 1 },
+    to: { to: 'Success', data: '{"a":1,"nm":"Valve"}' },
+  },
+  { name: 'the key is a pattern', config: { dataMapping: { name: 'x_$[k]' } }, data: { k: 'y' }, to: { to: 'Success', metadata: { x_y: 'Valve' } } },
+  {
+    name: 'a customer',
+    doc: customer,
+    config: { dataMapping: { name: 'nm', title: 'tt', country: 'co', email: 'em' } },
+    to: { to: 'Success', metadata: { nm: 'Plant', tt: 'Plant', co: 'Spain', em: 'null' } },
+  },
+  { name: 'data that is no object', config: { fetchTo: 'DATA' }, data: 'text', to: { to: 'Failure', error: /./ } },
+])
+  test(`originator fields: ${name}`, async () => {
+    const given = services({ docs: { [doc.id]: doc } });
+    const [outcome] = await run(originatorFields, [message({ data, originator: originator(doc) })], { config, services: given });
+    if (to.error) assert.match((outcome as { error: string }).error, to.error);
+    else assert.deepEqual(outcome, to);
+  });
+
+test('originator fields: an originator without fields', async () => {
+  const outcomes = await run(originatorFields, [message({ originator: { entityType: 'RULE_NODE', id: 'x' } }), message()]);
+  assert.deepEqual(outcomes, [
+    { to: 'Failure', error: 'Unexpected originator EntityType: RULE_NODE' },
+    { to: 'Failure', error: `DEVICE ${message().originator.id} was not found!` },
+  ]);
+});
+
+for (const { config, reason } of [
+  { config: { dataMapping: {} }, reason: 'At least one mapping entry should be specified!' },
+  { config: { dataMapping: null }, reason: 'At least one mapping entry should be specified!' },
+  { config: { fetchTo: null }, reason: "FetchTo option can't be null! Allowed values: [DATA, METADATA]" },
+])
+  test(`originator fields: unusable with ${JSON.stringify(config)}`, () => assert.rejects(start(originatorFields, { config }), { message: reason }));
