@@ -13,6 +13,7 @@ export interface SqliteQueueOptions {
   readonly db: Database;
   readonly numbers: Numbers;
   readonly lanes: number;
+  readonly pendingLimit: number;
   readonly now: () => number;
   readonly commit: (step: Work | ((pass: Pass) => void)) => Promise<void>;
 }
@@ -25,7 +26,7 @@ export class SqliteQueue implements Queue {
   private readonly delayed: Delayed;
   private readonly now: () => number;
 
-  constructor({ db, numbers, lanes, now, commit }: SqliteQueueOptions) {
+  constructor({ db, numbers, lanes, pendingLimit, now, commit }: SqliteQueueOptions) {
     this.lanes = lanes;
     this.now = now;
     this.waiting = new Lanes(db, numbers, lanes, now, (batch) => {
@@ -34,7 +35,7 @@ export class SqliteQueue implements Queue {
       return commit(work);
     });
     this.delayed = new Delayed(db, numbers, now, () => commit((pass) => this.waiting.append(this.delayed.takeDue(pass), pass)));
-    this.downlinks = new Downlinks(db, numbers, now, commit);
+    this.downlinks = new Downlinks(db, numbers, now, commit, pendingLimit);
   }
 
   /** In the running transaction: everything of a work that is the queue's, but for its new messages. */

@@ -23,6 +23,10 @@ export interface SqliteOptions {
   readonly lanes?: number;
   /** Pages of 4 KB that the file may grow to: a full disk on a small scale. */
   readonly pageLimit?: number;
+  /** Downlinks of one integration that may wait; a new one beyond it ends the oldest. */
+  readonly pendingLimit?: number;
+  /** How often what is over its time is swept away. */
+  readonly sweepMs?: number;
   readonly now?: () => number;
   /** Called at named points of a commit: fault tests end the process there. */
   readonly onPoint?: (name: string) => void;
@@ -35,10 +39,11 @@ type Step = Work | ((attempt: Attempt) => void);
  * The embedded backend: queue and store in one SQLite file with one writer, so that a unit of work is one transaction.
  * @throws ConfigError when the folder is in use, or was written by a newer version.
  */
-export async function openSqliteBackend({ folder, lanes = 16, pageLimit, now = Date.now, onPoint = () => {} }: SqliteOptions): Promise<Backend> {
+export async function openSqliteBackend(options: SqliteOptions): Promise<Backend> {
+  const { folder, lanes = 16, pageLimit, now = Date.now } = options;
   const db = openDatabase({ folder, pageLimit, now });
   try {
-    return compose(db, fixedLanes(db, lanes), now, onPoint);
+    return compose(db, fixedLanes(db, lanes), now, options);
   } catch (cause) {
     db.close();
     throw cause;
@@ -51,7 +56,12 @@ function fixedLanes(db: Database, lanes: number): number {
   return db.get<{ value: number }>("SELECT value FROM settings WHERE name = 'lanes'")!.value;
 }
 
-function compose(db: Database, lanes: number, now: () => number, onPoint: (name: string) => void): Backend {
+function compose(
+  db: Database,
+  lanes: number,
+  now: () => number,
+  { pendingLimit = 100_000, sweepMs = 10_000, onPoint = () => {} }: SqliteOptions,
+): Backend {
   const numbers = new Numbers(db);
   const checkpoints = new Checkpoints(db);
   const telemetry = new Telemetry(db, numbers);
@@ -70,7 +80,7 @@ function compose(db: Database, lanes: number, now: () => number, onPoint: (name:
       for (const listener of listeners) listener(changes);
     },
   });
-  const queue = new SqliteQueue({ db, numbers, lanes, now, commit: (step) => committer.commit(step) });
+  const queue = new SqliteQueue({ db, numbers, lanes, pendingLimit, now, commit: (step) => committer.commit(step) });
 
   function applier(): Applier<Step> {
     return {
@@ -110,6 +120,7 @@ function compose(db: Database, lanes: number, now: () => number, onPoint: (name:
     sweeps: [() => sweepPurged(db), (at) => telemetry.sweep(at), (at) => events.sweep(at)],
     commit: (step) => committer.commit(step),
     now,
+    everyMs: sweepMs,
   });
   return {
     store: store(db, numbers, telemetry, events, queue, now),

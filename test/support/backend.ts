@@ -23,7 +23,11 @@ export interface Running {
 
 export const temporaryFolder = (): string => mkdtempSync(join(tmpdir(), 'fieldbridge-test-'));
 
-export const sqlite: BackendUnderTest & { start(options?: Partial<SqliteOptions>): Promise<Running & { folder: string }> } = {
+interface SqliteUnderTest extends BackendUnderTest {
+  start(options?: Partial<SqliteOptions>): Promise<Running & { readonly folder: string }>;
+}
+
+export const sqlite: SqliteUnderTest = {
   name: 'sqlite',
   async start(options: Partial<SqliteOptions> = {}) {
     const folder = options.folder ?? temporaryFolder();

@@ -9,9 +9,8 @@ import { decodeMessage, encodeMessage } from './messages.ts';
 import type { Pass } from './pass.ts';
 
 const WAITING = "state IN ('QUEUED', 'CONVERTED')";
-/** Pending downlinks of one integration; a new one beyond it ends the oldest. */
-export const PENDING_CAP = 100_000;
 const STEP = 500;
+const ALL = -1;
 
 /** To which states a downlink may go on. What waits no more is final, except that receipts follow a sent one. */
 const NEXT: Readonly<Record<DownlinkState, readonly DownlinkState[]>> = {
@@ -67,20 +66,22 @@ export class Downlinks {
   private readonly numbers: Numbers;
   private readonly now: () => number;
   private readonly commit: (apply: (pass: Pass) => void) => Promise<void>;
-  private readonly pendingCap: number;
-  /** Ids that somebody has taken and not yet moved to an end or given back. */
-  private readonly taken = new Set<string>();
+  private readonly pendingLimit: number;
+  /** Ids that somebody has taken and not yet moved to an end or given back, with their place. */
+  private readonly taken = new Map<string, number>();
+  /** By integration: up to here those to be sent now are taken. */
+  private readonly cursors = new Map<string, number>();
   private readonly waiters = new Map<string, Waiter[]>();
   /** Pending ones by integration: most uplinks ask an integration that has none. */
   private readonly pending = new Map<string, number>();
   private closed = false;
 
-  constructor(db: Database, numbers: Numbers, now: () => number, commit: (apply: (pass: Pass) => void) => Promise<void>, pendingCap = PENDING_CAP) {
+  constructor(db: Database, numbers: Numbers, now: () => number, commit: (apply: (pass: Pass) => void) => Promise<void>, pendingLimit: number) {
     this.db = db;
     this.numbers = numbers;
     this.now = now;
     this.commit = commit;
-    this.pendingCap = pendingCap;
+    this.pendingLimit = pendingLimit;
     for (const row of db.all<{ integrationId: string; n: number }>(
       `SELECT integrationId, count(*) AS n FROM downlinks WHERE ${WAITING} AND delivery = 'pending' GROUP BY integrationId`,
     )) {
@@ -94,10 +95,8 @@ export class Downlinks {
     for (const downlink of downlinks) {
       const { id, createdTime, tenantId, integrationId, entity, delivery, policy, expiresAt, message, state, history } = downlink;
       if (delivery === 'pending' && policy === 'last') {
-        const older = this.waitingRows('integrationId = ? AND entityId = ?', integrationId, entity.id).filter(
-          (row) => row.delivery === 'pending' && !this.taken.has(row.id),
-        );
-        for (const row of older) this.end(row, 'REPLACED', `replaced by ${id}`, pass);
+        const older = this.waitingRows("integrationId = ? AND entityId = ? AND delivery = 'pending'", ALL, integrationId, entity.id);
+        for (const row of older) if (!this.taken.has(row.id)) this.end(row, 'REPLACED', `replaced by ${id}`, pass);
       }
       this.db.run(
         `INSERT INTO downlinks (id, owner, tenantId, integrationId, entityType, entityId, createdTime, delivery, policy, expiresAt, state, history, message)
@@ -120,7 +119,7 @@ export class Downlinks {
         pass.afterCommit(() => this.countPending(integrationId, 1));
         const added = (more.get(integrationId) ?? 0) + 1;
         more.set(integrationId, added);
-        if ((this.pending.get(integrationId) ?? 0) + added > this.pendingCap) this.endOldest(integrationId, pass);
+        if ((this.pending.get(integrationId) ?? 0) + added > this.pendingLimit) this.endOldest(integrationId, pass);
       } else pass.wake(() => this.serve(integrationId));
     }
   }
@@ -137,7 +136,7 @@ export class Downlinks {
 
   /** In the running transaction: what waits for a deleted entity is removed, and counted as expired. What was taken is ended by its taker. */
   purge(tenantId: string, entityId: string, pass: Pass): void {
-    for (const row of this.waitingRows('tenantId = ? AND entityId = ?', tenantId, entityId)) {
+    for (const row of this.waitingRows('tenantId = ? AND entityId = ?', ALL, tenantId, entityId)) {
       if (this.taken.has(row.id)) continue;
       this.end(row, 'EXPIRED', 'the entity was deleted', pass);
       this.db.run('DELETE FROM downlinks WHERE seq = ?', row.seq);
@@ -168,7 +167,12 @@ export class Downlinks {
   }
 
   release(downlinks: readonly Downlink[]): void {
-    for (const { id } of downlinks) this.taken.delete(id);
+    for (const { id, integrationId } of downlinks) {
+      const seq = this.taken.get(id);
+      if (seq === undefined) continue;
+      this.taken.delete(id);
+      this.cursors.set(integrationId, Math.min(this.cursors.get(integrationId) ?? 0, seq - 1));
+    }
     for (const integrationId of new Set(downlinks.map((downlink) => downlink.integrationId))) this.serve(integrationId);
   }
 
@@ -176,11 +180,12 @@ export class Downlinks {
     if ((this.pending.get(integrationId) ?? 0) === 0) return null;
     const now = this.now();
     for (const entityId of entityIds) {
-      const row = this.waitingRows('integrationId = ? AND entityId = ?', integrationId, entityId).find(
-        (candidate) => candidate.delivery === 'pending' && candidate.expiresAt > now && !this.taken.has(candidate.id),
+      const row = this.first(
+        (after) => this.waitingRows("integrationId = ? AND entityId = ? AND delivery = 'pending' AND seq > ?", 8, integrationId, entityId, after),
+        (candidate) => candidate.expiresAt > now,
       );
       if (!row) continue;
-      this.taken.add(row.id);
+      this.taken.set(row.id, row.seq);
       return toDownlink(row);
     }
     return null;
@@ -189,7 +194,7 @@ export class Downlinks {
   /** Back into its slot; where a newer one has come meanwhile and the last wins, it is replaced instead. */
   putBack(downlink: Downlink): void {
     const slot = () =>
-      this.waitingRows('integrationId = ? AND entityId = ?', downlink.integrationId, downlink.entity.id).filter((row) => row.delivery === 'pending');
+      this.waitingRows("integrationId = ? AND entityId = ? AND delivery = 'pending'", ALL, downlink.integrationId, downlink.entity.id);
     const newer = downlink.policy === 'last' ? slot().at(-1) : undefined;
     if (!newer || newer.id === downlink.id) {
       this.taken.delete(downlink.id);
@@ -206,10 +211,12 @@ export class Downlinks {
   async expire(now: number): Promise<number> {
     let expired = 0;
     for (;;) {
-      const due = this.waitingRows(`expiresAt <= ? AND id NOT IN (SELECT value FROM json_each(?))`, now, JSON.stringify([...this.taken])).slice(
-        0,
+      const due = this.waitingRows(
+        'expiresAt <= ? AND id NOT IN (SELECT value FROM json_each(?))',
         STEP,
-      );
+        now,
+        JSON.stringify([...this.taken.keys()]),
+      ).slice(0, STEP);
       if (due.length === 0) return expired;
       await this.commit((pass) => {
         for (const { seq } of due) {
@@ -244,8 +251,17 @@ export class Downlinks {
     for (const list of this.waiters.values()) for (const waiter of list.splice(0)) waiter.resolve(null);
   }
 
-  private waitingRows(where: string, ...values: (string | number)[]): DownlinkRow[] {
-    return this.db.all<DownlinkRow>(`SELECT * FROM downlinks WHERE ${where} AND ${WAITING} ORDER BY seq LIMIT 2000`, ...values);
+  private waitingRows(where: string, limit: number, ...values: (string | number)[]): DownlinkRow[] {
+    return this.db.all<DownlinkRow>(`SELECT * FROM downlinks WHERE ${where} AND ${WAITING} ORDER BY seq LIMIT ?`, ...values, limit);
+  }
+
+  /** The first that nobody has taken, page by page. */
+  private first(page: (after: number) => DownlinkRow[], accept: (row: DownlinkRow) => boolean = () => true): DownlinkRow | null {
+    for (let rows = page(0); rows.length > 0; rows = page(rows.at(-1)!.seq)) {
+      const found = rows.find((row) => !this.taken.has(row.id) && accept(row));
+      if (found) return found;
+    }
+    return null;
   }
 
   private serve(integrationId: string): void {
@@ -253,16 +269,22 @@ export class Downlinks {
     if (!list || list.length === 0 || this.closed) return;
     const { max } = list[0]!;
     const now = this.now();
-    const found = this.waitingRows("integrationId = ? AND delivery = 'now'", integrationId)
-      .filter((row) => !this.taken.has(row.id) && row.expiresAt > now)
-      .slice(0, max);
+    const found: DownlinkRow[] = [];
+    let more = true;
+    while (more && found.length < max) {
+      const room = max - found.length;
+      const rows = this.waitingRows("integrationId = ? AND delivery = 'now' AND seq > ?", room, integrationId, this.cursors.get(integrationId) ?? 0);
+      if (rows.length > 0) this.cursors.set(integrationId, rows.at(-1)!.seq);
+      found.push(...rows.filter((row) => !this.taken.has(row.id) && row.expiresAt > now));
+      more = rows.length === room;
+    }
     if (found.length === 0) return;
-    for (const row of found) this.taken.add(row.id);
+    for (const row of found) this.taken.set(row.id, row.seq);
     list.shift()!.resolve(found.map(toDownlink));
   }
 
   private endOldest(integrationId: string, pass: Pass): void {
-    const oldest = this.waitingRows("integrationId = ? AND delivery = 'pending'", integrationId).find((row) => !this.taken.has(row.id));
+    const oldest = this.first((after) => this.waitingRows("integrationId = ? AND delivery = 'pending' AND seq > ?", 8, integrationId, after));
     if (oldest) this.end(oldest, 'EXPIRED', 'queue full', pass);
   }
 

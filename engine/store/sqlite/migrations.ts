@@ -67,7 +67,8 @@ CREATE TABLE downlinks (
   createdTime INTEGER NOT NULL, delivery TEXT NOT NULL, policy TEXT NOT NULL, expiresAt INTEGER NOT NULL, state TEXT NOT NULL, history TEXT NOT NULL, message TEXT NOT NULL);
 CREATE INDEX downlinks_entity ON downlinks (tenantId, entityId, createdTime);
 -- What waits, and only that: QUEUED or CONVERTED.
-CREATE INDEX downlinks_waiting ON downlinks (owner, delivery, seq) WHERE state IN ('QUEUED', 'CONVERTED');
+CREATE INDEX downlinks_owner ON downlinks (owner) WHERE state IN ('QUEUED', 'CONVERTED');
+CREATE INDEX downlinks_waiting ON downlinks (integrationId, delivery, seq) WHERE state IN ('QUEUED', 'CONVERTED');
 CREATE INDEX downlinks_slot ON downlinks (integrationId, entityId, seq) WHERE state IN ('QUEUED', 'CONVERTED');
 CREATE INDEX downlinks_expiry ON downlinks (expiresAt) WHERE state IN ('QUEUED', 'CONVERTED');
 `,

@@ -1,17 +1,17 @@
 import type { Attempt } from './committer.ts';
 
-const EVERY_MS = 10_000;
-
 /** Removes what is over its time, a little in each transaction: nobody waits for it. Returns what stops it. */
 export function startSweep({
   sweeps,
   commit,
   now,
+  everyMs,
 }: {
   /** Each removes some, in the running transaction, and says whether there is more. */
   readonly sweeps: readonly ((now: number) => boolean)[];
   readonly commit: (step: (attempt: Attempt) => void) => Promise<void>;
   readonly now: () => number;
+  readonly everyMs: number;
 }): () => void {
   let stopped = false;
   let timer: NodeJS.Timeout;
@@ -33,7 +33,7 @@ export function startSweep({
         .finally(() => {
           if (!stopped) next();
         });
-    }, EVERY_MS);
+    }, everyMs);
     timer.unref();
   };
   next();

@@ -1,0 +1,390 @@
+import assert from 'node:assert/strict';
+import { rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { after, before, describe, test } from 'node:test';
+import { ConfigError, NotDurable } from '#engine/errors.ts';
+import { newId } from '#engine/id.ts';
+import { Committer } from '#engine/store/sqlite/committer.ts';
+import { openDatabase } from '#engine/store/sqlite/database.ts';
+import { MIGRATIONS } from '#engine/store/sqlite/migrations.ts';
+import { Numbers } from '#engine/store/sqlite/numbers.ts';
+import { openSqliteBackend } from '#engine/store/sqlite.ts';
+import { commit, device, doc, downlink, message, offBy, sqlite, temporaryFolder, within } from '#test/support/backend.ts';
+
+describe('sqlite: the data file', () => {
+  test('a folder in use is refused, and free again afterwards', async () => {
+    const running = await sqlite.start();
+    await assert.rejects(
+      openSqliteBackend({ folder: running.folder }),
+      (cause: ConfigError) => cause instanceof ConfigError && cause.message.includes(running.folder),
+    );
+    await running.restart();
+    await running.stop();
+  });
+
+  test('a file of an older version is brought up to date, with its data', () => {
+    const folder = temporaryFolder();
+    openDatabase({ folder, migrations: [{ version: 1, sql: "CREATE TABLE a (x); INSERT INTO a VALUES ('kept')" }] }).close();
+    const db = openDatabase({
+      folder,
+      migrations: [
+        { version: 1, sql: 'not run again' },
+        { version: 2, sql: 'ALTER TABLE a ADD COLUMN y DEFAULT 2' },
+      ],
+      now: () => 7,
+    });
+    assert.deepEqual(Object.values(db.get('SELECT x, y FROM a') ?? {}), ['kept', 2]);
+    assert.deepEqual(
+      db.all('SELECT version FROM schema_versions ORDER BY version').map((row) => row['version']),
+      [1, 2],
+    );
+    db.close();
+    assert.throws(
+      () => openDatabase({ folder, migrations: [{ version: 1, sql: '' }] }),
+      (cause: ConfigError) => cause instanceof ConfigError && /newer version.*schema 2.*knows 1/.test(cause.message),
+    );
+    // The refusal has let go of the folder.
+    openDatabase({
+      folder,
+      migrations: [
+        { version: 1, sql: '' },
+        { version: 2, sql: '' },
+      ],
+    }).close();
+    rmSync(folder, { recursive: true });
+  });
+
+  test('a migration that fails leaves the version before it', () => {
+    const folder = temporaryFolder();
+    const first = { version: 1, sql: 'CREATE TABLE a (x)' };
+    assert.throws(() => openDatabase({ folder, migrations: [first, { version: 2, sql: 'CREATE TABLE b (y); CREATE TABLE a (x)' }] }));
+    const db = openDatabase({ folder, migrations: [first] });
+    assert.deepEqual(
+      db.all("SELECT name FROM sqlite_schema WHERE name IN ('a', 'b')").map((row) => row['name']),
+      ['a'],
+    );
+    db.close();
+    rmSync(folder, { recursive: true });
+  });
+
+  test('versions are numbered without gaps', () =>
+    assert.deepEqual(
+      MIGRATIONS.map((migration) => migration.version),
+      MIGRATIONS.map((_, index) => index + 1),
+    ));
+
+  test('the number of lanes is that of the first start', async () => {
+    const running = await sqlite.start({ lanes: 5 });
+    await running.backend.close();
+    running.backend = await openSqliteBackend({ folder: running.folder, lanes: 9 });
+    assert.equal(running.backend.queue.lanes, 5);
+    await running.stop();
+  });
+});
+
+describe('sqlite: a full disk', () => {
+  test('nothing of a work happens, the process goes on, and works again when there is room', async () => {
+    const running = await sqlite.start({ pageLimit: 150 });
+    const { backend } = running;
+    const tenantId = newId();
+    const big = () => doc({ tenantId, body: { text: 'x'.repeat(40_000) } });
+    const kept: string[] = [];
+    const entity = device();
+    let refused: unknown;
+    while (!refused && kept.length < 100) {
+      const document = big();
+      await commit(backend, (work) => {
+        work.docs.push({ doc: document });
+        work.messages.push(message(tenantId, entity, document.id));
+        work.count(tenantId, tenantId, 'messages.created');
+      }).then(
+        () => kept.push(document.id),
+        (cause) => {
+          refused = cause;
+        },
+      );
+    }
+    assert.ok(refused instanceof NotDurable, String(refused));
+    assert.equal(backend.health().ok, false);
+    assert.ok(kept.length > 3 && kept.length < 100);
+    assert.deepEqual((await backend.store.ledger(tenantId, tenantId)).messages, {
+      created: kept.length,
+      stored: 0,
+      filtered: 0,
+      dead: 0,
+      inFlight: kept.length,
+    });
+    assert.equal(backend.queue.depth().messages, kept.length);
+
+    await commit(backend, (work) => {
+      for (const id of kept.slice(0, 4)) work.docs.push({ remove: { collection: 'DEVICE', tenantId, id } });
+    });
+    await commit(backend, (work) => work.docs.push({ doc: big() }));
+    assert.deepEqual(backend.health(), { ok: true });
+    await running.stop();
+  });
+});
+
+describe('sqlite: commits', () => {
+  /** A committer over a real file with a disk that answers when it is told to. */
+  function slowDisk() {
+    const folder = temporaryFolder();
+    const db = openDatabase({
+      folder,
+      migrations: [
+        { version: 1, sql: 'CREATE TABLE a (x UNIQUE)' },
+        { version: 2, sql: MIGRATIONS[0]!.sql },
+      ],
+    });
+    const transactions: number[] = [];
+    const syncs: PromiseWithResolvers<void>[] = [];
+    const committer = new Committer<number>({
+      db,
+      numbers: new Numbers(db),
+      now: () => 0,
+      onPoint: () => {},
+      onWritten: () => {},
+      onChanges: () => {},
+      sizeOf: () => 1,
+      sync: () => {
+        const sync = Promise.withResolvers<void>();
+        syncs.push(sync);
+        return sync.promise;
+      },
+      applier: {
+        apply: (x) => void db.run('INSERT INTO a VALUES (?)', x),
+        finish: (works) => void transactions.push(works.length),
+        committed: () => {},
+      },
+    });
+    const turn = () => new Promise((resolve) => setImmediate(() => setImmediate(resolve)));
+    return {
+      committer,
+      transactions,
+      syncs,
+      turn,
+      stored: () => db.all<{ x: number }>('SELECT x FROM a ORDER BY x').map((row) => row.x),
+      async close() {
+        await committer.close();
+        db.close();
+        rmSync(folder, { recursive: true });
+      },
+    };
+  }
+
+  test('nobody is told before the disk has it; what comes meanwhile is the next transaction', async () => {
+    const disk = slowDisk();
+    const told: number[] = [];
+    const ask = (x: number) => disk.committer.commit(x).then(() => told.push(x));
+    const all = [ask(1), ask(2)];
+    await disk.turn();
+    all.push(ask(3), ask(4), ask(5));
+    await disk.turn();
+    assert.deepEqual([told, disk.transactions, disk.syncs.length], [[], [2], 1]);
+    disk.syncs[0]!.resolve();
+    await disk.turn();
+    assert.deepEqual([told, disk.transactions, disk.syncs.length], [[1, 2], [2, 3], 2]);
+    disk.syncs[1]!.resolve();
+    await Promise.all(all);
+    assert.deepEqual(told, [1, 2, 3, 4, 5]);
+    await disk.close();
+  });
+
+  test('a disk that fails to sync is asked again, and nobody is told until then', async () => {
+    const disk = slowDisk();
+    let told = false;
+    const asked = disk.committer.commit(1).then(() => {
+      told = true;
+    });
+    await disk.turn();
+    disk.syncs[0]!.reject(new Error('EIO'));
+    await disk.turn();
+    assert.deepEqual([told, disk.committer.health()], [false, { ok: false, reason: 'EIO' }]);
+    while (disk.syncs.length < 2) await new Promise((resolve) => setTimeout(resolve, 50));
+    disk.syncs[1]!.resolve();
+    await asked;
+    assert.deepEqual(disk.committer.health(), { ok: true });
+    await disk.close();
+  });
+
+  test('closing makes durable what was asked for before, and refuses what comes after', async () => {
+    const disk = slowDisk();
+    const asked = [1, 2].map((x) => disk.committer.commit(x));
+    const closed = disk.close();
+    disk.syncs[0]!.resolve();
+    await assert.rejects(disk.committer.commit(3), NotDurable);
+    await Promise.all([...asked, closed]);
+  });
+
+  test('a bug in one work takes nobody else down', async () => {
+    const disk = slowDisk();
+    const asked = [1, 1, 2].map((x) => disk.committer.commit(x));
+    await disk.turn();
+    disk.syncs[0]!.resolve();
+    assert.deepEqual(
+      (await Promise.allSettled(asked)).map((outcome) => outcome.status),
+      ['fulfilled', 'rejected', 'fulfilled'],
+    );
+    assert.deepEqual(disk.stored(), [1, 2]);
+    await disk.close();
+  });
+});
+
+describe('sqlite: the ledger', () => {
+  test('a row removed behind our back is seen', async () => {
+    const running = await sqlite.start();
+    const tenantId = newId();
+    await commit(running.backend, (work) => {
+      for (let i = 0; i < 10; i++) work.messages.push(message(tenantId, device(), '{}'));
+      work.count(tenantId, tenantId, 'messages.created', 10);
+      work.held.push({ message: message(tenantId, device(), '{}'), notBefore: Number.MAX_SAFE_INTEGER });
+      work.downlinks.push(downlink({ tenantId, integrationId: tenantId, entity: device() }));
+      work.count(tenantId, tenantId, 'messages.created');
+      work.count(tenantId, tenantId, 'downlinks.created');
+    });
+    assert.deepEqual(offBy(await running.backend.store.ledger(tenantId, tenantId)), { uplinks: 0, messages: 0, downlinks: 0 });
+    const thief = new DatabaseSync(join(running.folder, 'fieldbridge.db'));
+    const { n } = thief.prepare('DELETE FROM lane WHERE seq = (SELECT min(seq) FROM lane) RETURNING n').get() as { n: number };
+    thief.exec('DELETE FROM held; DELETE FROM downlinks');
+    thief.close();
+    assert.deepEqual(offBy(await running.backend.store.ledger(tenantId, tenantId)), { uplinks: 0, messages: n + 1, downlinks: 1 });
+    await running.stop();
+  });
+
+  test('reads in 2 ms with 100,000 messages waiting', async () => {
+    const running = await sqlite.start();
+    const tenantId = newId();
+    const entities = Array.from({ length: 200 }, () => device());
+    for (let i = 0; i < 2000; i++) {
+      await commit(running.backend, (work) => {
+        for (let k = 0; k < 50; k++) work.messages.push(message(tenantId, entities[(i * 50 + k) % 200]!, '{}'));
+        work.count(tenantId, tenantId, 'messages.created', 50);
+      });
+    }
+    const times: number[] = [];
+    for (let i = 0; i < 15; i++) {
+      const start = performance.now();
+      const { messages } = await running.backend.store.ledger(tenantId, tenantId);
+      times.push(performance.now() - start);
+      assert.equal(messages.inFlight, 100_000);
+    }
+    // The middle one: this machine has other things to do.
+    const middle = times.sort((a, b) => a - b)[7]!;
+    assert.ok(middle <= 2, `${middle.toFixed(2)} ms`);
+    await running.stop();
+  });
+});
+
+describe('sqlite: what is over', () => {
+  let running: Awaited<ReturnType<typeof sqlite.start>>;
+  let now = 1000;
+  before(async () => {
+    running = await sqlite.start({ now: () => now, sweepMs: 5 });
+  });
+  after(() => running.stop());
+
+  const count = (sql: string): number => {
+    const reader = new DatabaseSync(join(running.folder, 'fieldbridge.db'), { readOnly: true });
+    const { n } = reader.prepare(sql).get() as { n: number };
+    reader.close();
+    return n;
+  };
+  const gone = (sql: string) =>
+    within(
+      (async () => {
+        while (count(sql) > 0) await new Promise((resolve) => setTimeout(resolve, 5));
+      })(),
+      sql,
+    );
+
+  test('expired telemetry, debug events after seven days and what a deleted entity left are swept away', async () => {
+    const tenantId = newId();
+    const [entity, deleted] = [device(), device()];
+    await commit(running.backend, (work) => {
+      for (const [target, expiresAt] of [
+        [entity, 2000],
+        [entity, null],
+        [deleted, null],
+      ] as const) {
+        for (let ts = 0; ts < 1500; ts++) {
+          work.telemetry.push({
+            tenantId,
+            entity: target,
+            ts: ts + (expiresAt ?? 0),
+            values: [['a', { type: 'LONG', value: 1 }]],
+            expiresAt,
+            history: true,
+            latest: true,
+          });
+        }
+      }
+      for (const type of ['DEBUG_RULE_NODE', 'ERROR']) work.events.push({ id: newId(), tenantId, entity, type, createdTime: 1, body: {} });
+      work.attributes.push({ tenantId, entity: deleted, scope: 'SERVER_SCOPE', key: 'a', value: { type: 'LONG', value: 1 }, lastUpdateTs: 1 });
+    });
+    await commit(running.backend, (work) => work.purges.push({ tenantId, entity: deleted }));
+    now = 8 * 86_400_000;
+    await gone('SELECT count(*) AS n FROM purged');
+    await gone('SELECT count(*) AS n FROM attributes');
+    await gone("SELECT count(*) AS n FROM events WHERE type = 'DEBUG_RULE_NODE'");
+    await gone('SELECT count(*) - 1500 AS n FROM history');
+    assert.equal(count('SELECT count(*) AS n FROM latest'), 1);
+    assert.equal(count("SELECT count(*) AS n FROM events WHERE type = 'ERROR'"), 1);
+  });
+});
+
+test('sqlite: beyond the cap of an integration the oldest pending downlink ends', async () => {
+  const running = await sqlite.start({ pendingLimit: 3 });
+  const tenantId = newId();
+  const integrationId = newId();
+  const list = Array.from({ length: 5 }, () => downlink({ tenantId, integrationId, entity: device() }));
+  for (const part of [list.slice(0, 2), list.slice(2)]) {
+    await commit(running.backend, (work) => {
+      work.downlinks.push(...part);
+      work.count(tenantId, integrationId, 'downlinks.created', part.length);
+    });
+  }
+  const ends = await Promise.all(list.map(async ({ id }) => (await running.backend.store.downlink(tenantId, id))!.history.at(-1)!));
+  assert.deepEqual(
+    ends.map(({ state, reason }) => (reason ? `${state}: ${reason}` : state)),
+    ['EXPIRED: queue full', 'EXPIRED: queue full', 'QUEUED', 'QUEUED', 'QUEUED'],
+  );
+  assert.deepEqual((await running.backend.store.ledger(tenantId, integrationId)).downlinks, {
+    created: 5,
+    sent: 0,
+    pending: 3,
+    replaced: 0,
+    expired: 2,
+    failed: 0,
+  });
+  await running.stop();
+});
+
+test('sqlite: a long history is read without holding up the event loop', async () => {
+  const running = await sqlite.start();
+  const tenantId = newId();
+  const entity = device();
+  for (let start = 0; start < 60_000; start += 3000) {
+    await commit(running.backend, (work) => {
+      for (let ts = start; ts < start + 3000; ts++)
+        work.telemetry.push({ tenantId, entity, ts, values: [['a', { type: 'LONG', value: 1 }]], expiresAt: null, history: true, latest: true });
+    });
+  }
+  let turns = 0;
+  let open = true;
+  const spin = () => {
+    turns++;
+    if (open) setImmediate(spin);
+  };
+  spin();
+  const query = { keys: ['a'], startTs: 0, endTs: 60_000, limit: 1, order: 'ASC' } as const;
+  const found = await running.backend.store.history(tenantId, entity, { ...query, aggregation: 'COUNT', buckets: [0, 30_000] });
+  open = false;
+  assert.deepEqual(
+    found.get('a')?.map((point) => point.value.value),
+    [30_000, 30_000],
+  );
+  // At most a thousand or so rows a turn.
+  assert.ok(turns >= 50, `${turns} turns`);
+  await running.stop();
+});
