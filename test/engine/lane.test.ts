@@ -141,21 +141,21 @@ test('lane: a message held after a passing failure keeps its originator in order
           );
           const work = await engine.runner.run({ ...batch, messages });
           for (const entry of work.held)
-            Object.assign(entry, { notBefore: 0, message: { ...entry.message, data: entry.message.data.replace('"later"', '"never"') } });
+            Object.assign(entry, { notBefore: 0, message: { ...entry.message, data: entry.message.data.replace(/,"ways.*/, '}') } });
           return work;
         },
       },
       async commit(work) {
         await engine.backend.commit(work);
-        order.push(...work.attributes.map((write) => ('key' in write ? `${write.value.value}` : '')), ...work.deadLetters.map(() => 'dead'));
+        order.push(...work.attributes.map((write) => ('key' in write ? `${write.value.value}` : '')));
       },
     }),
   );
   t.after(() => lane.stop());
   await engine.append(range(4));
-  assert.deepEqual(await ledger(engine, ({ inFlight }) => inFlight === 0), { ...settled, created: 4, stored: 3, dead: 1 });
+  assert.deepEqual(await ledger(engine, ({ inFlight }) => inFlight === 0), { ...settled, created: 4, stored: 4 });
   await lane.stop();
-  assert.deepEqual(order, ['0', 'dead', '2', '3']);
+  assert.deepEqual(order, ['0', '1', '2', '3']);
 });
 
 test('lane: killed between run and commit, everything happens once', async (t) => {

@@ -184,7 +184,7 @@ export async function openEngine(t: TestContext, options: EngineOptions = {}): P
   const limits = openLimits({ entities, onChange: (listener) => backend.onChange(listener) });
   const common = {
     newId,
-    now: Date.now,
+    now: () => Date.now(),
     server: 'test',
     log: { error: write, warn: write, info: () => {} },
     commit: (work: Work) => backend.commit(work),
