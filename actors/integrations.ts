@@ -45,8 +45,6 @@ export type Integrations = Control['integrations'] & {
   stop(): Promise<void>;
   /** Null: no such integration of this tenant. */
   downlinkTarget(tenantId: string, integrationId: string): DownlinkTarget | null;
-  /** Hourly message counts, oldest first. */
-  statistics(integrationId: string): number[];
   /** Uplinks that are neither stored nor refused yet. */
   inFlight(): number;
 };
@@ -305,8 +303,8 @@ export function createIntegrations(options: IntegrationsOptions): Integrations {
       for (const timer of timers) clearTimeout(timer);
       await Promise.all(reloading.values());
       accept.close();
-      await Promise.all([...entries.keys()].map(end));
       writeStatistics();
+      await Promise.all([...entries.keys()].map(end));
       resolver.close();
     },
 

@@ -1,10 +1,10 @@
 /** Messages and errors of integrations: hourly counts for the list view, and what is new since the last STATS event. */
 export interface Statistics {
   count(integrationId: string, messages: number, errors: number): void;
-  /** The last 24 hours, oldest first. */
-  series(integrationId: string): number[];
+  /** Messages of the last 24 hours, oldest first. */
+  series(integrationId: string): readonly number[];
   /** What was counted since the last call, by integration; those without any are left out. */
-  take(): ReadonlyMap<string, { messagesProcessed: number; errorsOccurred: number }>;
+  take(): ReadonlyMap<string, { readonly messagesProcessed: number; readonly errorsOccurred: number }>;
   forget(integrationId: string): void;
 }
 
@@ -44,7 +44,7 @@ export function createStatistics(now: () => number): Statistics {
       entry.messages += messages;
       entry.errors += errors;
     },
-    series: (integrationId) => [...at(integrationId).hours],
+    series: (integrationId) => (entries.has(integrationId) ? [...at(integrationId).hours] : Array<number>(HOURS).fill(0)),
     take() {
       const taken = new Map<string, { messagesProcessed: number; errorsOccurred: number }>();
       for (const [id, entry] of entries) {

@@ -31,6 +31,9 @@ const SESSION_EXPIRY_SEC = 7 * 24 * 3600;
 const PUBACK_TIMEOUT_MS = 20_000;
 const CLOSE_TIMEOUT_MS = 3000;
 
+/** Filters last subscribed by (broker, client id): a persistent session keeps those that an edit has taken out. */
+const subscribed = new Map<string, readonly string[]>();
+
 /** Connects and subscribes; what comes is accepted and acknowledged after its commit. @throws ConfigError, NotConnected, Refused, Timeout. */
 export async function openMqtt(
   options: MqttOptions,
@@ -55,7 +58,7 @@ export async function openMqtt(
     );
   });
   try {
-    await before(signal, client.subscribeAsync(Object.fromEntries(topics.map(({ filter, qos }) => [filter, { qos }]))));
+    await before(signal, subscribe(client, options, topics));
   } catch (cause) {
     client.end(true);
     if (isReasonCode(cause)) throw new Refused(`The broker at ${peer} refused a subscription (${cause.message})`, { cause });
@@ -95,6 +98,22 @@ export async function openMqtt(
   };
 }
 
+async function subscribe(
+  client: MqttClient,
+  { host, port, clientId }: MqttOptions,
+  topics: readonly { filter: string; qos: 0 | 1 | 2 }[],
+): Promise<void> {
+  const session = `${host}:${port}/${clientId}`;
+  const gone = (subscribed.get(session) ?? []).filter((filter) => topics.every((topic) => topic.filter !== filter));
+  if (gone.length > 0) await client.unsubscribeAsync(gone);
+  // MQTT 5: retained messages come for new subscriptions only, not again on every reconnect.
+  await client.subscribeAsync(Object.fromEntries(topics.map(({ filter, qos }) => [filter, { qos, rh: 1 }])));
+  subscribed.set(
+    session,
+    topics.map(({ filter }) => filter),
+  );
+}
+
 /** CONNECT and DISCONNECT under another client id, so that the running session is not disturbed. @throws as `openMqtt`. */
 export async function checkMqtt(options: MqttOptions, signal: AbortSignal): Promise<void> {
   const clientId = `${options.clientId}-check-${Math.random().toString(36).slice(2, 8)}`;
@@ -126,6 +145,8 @@ async function connectClient<T>(
     connectTimeout: options.connectTimeoutMs,
     // The actor owns the backoff, so that every integration waits and reports alike.
     reconnectPeriod: 0,
+    // Its debug lines cost half a microsecond a message, printed or not.
+    log: () => {},
     manualConnect: true,
     properties: protocolVersion === 5 ? { receiveMaximum: MAX_IN_FLIGHT, sessionExpiryInterval: options.clean ? 0 : SESSION_EXPIRY_SEC } : undefined,
   };
@@ -145,7 +166,8 @@ async function connectClient<T>(
     await done;
     return { client, acknowledging };
   } catch (cause) {
-    client.end(true);
+    // Without a stream, because of a bad key, there is nothing to end.
+    if (client.stream) client.end(true);
     throw translated(cause, peer, signal.aborted ? null : options.connectTimeoutMs);
   }
 }

@@ -134,7 +134,8 @@ export function acknowledgeAfter(
     drained: () =>
       new Promise((resolve) => {
         draining = resolve;
-        if (inFlight === 0) resolve();
+        // Behind a flush that is due: the acknowledgements go before the DISCONNECT.
+        if (inFlight === 0) process.nextTick(resolve);
       }),
   };
 }
