@@ -16,6 +16,9 @@ export interface Definition {
 /** One call of a script: where its texts stand in the text of the segment. */
 export interface Call {
   readonly script: Definition;
+  /** The unit that it belongs to, and its place there. */
+  readonly unit: number;
+  readonly index: number;
   readonly at: number;
   readonly lengths: readonly number[];
 }
@@ -102,6 +105,9 @@ function driver(memory: SharedArrayBuffer, inputAt: number, outputAt: number) {
   return { set, run, take: () => out };
 }
 
+const SANDBOX = `const evaluate = function () { return eval(arguments[0]); };
+return (function () { 'use strict'; return (${String(sandbox)}); })()($0, evaluate);`;
+
 /** One isolate: a memory limit shared by the contexts of up to `capacity` scripts, and the driver that calls them. */
 export class Cell {
   readonly #isolate: ivm.Isolate;
@@ -137,6 +143,16 @@ export class Cell {
     return this.#slots.keys();
   }
 
+  /** Call of the segment that runs now. */
+  get progress(): number {
+    return this.#ints[0]!;
+  }
+
+  /** CPU time of the isolate so far. */
+  get cpuMs(): number {
+    return this.isDead ? 0 : Number(this.#isolate.cpuTime) / 1e6;
+  }
+
   get isDead(): boolean {
     return this.#isolate.isDisposed;
   }
@@ -158,14 +174,12 @@ export class Cell {
 
   #compile(script: Definition): { slot: number; context: ivm.Context } {
     const context = this.#isolate.createContextSync();
-    const make = context.evalClosureSync(`'use strict'; return (${String(sandbox)})($0)`, [MAX_RESULT_CHARS], {
-      result: { reference: true },
-    }) as ivm.Reference<MakeRunner>;
     // The body gets lines of its own, so that a comment at its end ends there and line numbers are one too high, whatever the names' length.
     const text = `(function (${script.argNames.join(', ')}) {\n${script.body}\n})`;
     const body = this.#isolate.compileScriptSync(text, { filename: '<script>' });
-    // A body that closes the function and opens another one would compile above; the constructor parses it by itself and refuses it.
+    // A body that closes the function and opens another one would compile below; the constructor parses it by itself and refuses it. Asked before the sandbox puts its own in place.
     context.evalClosureSync('new Function($0, $1)', [script.argNames.join(','), script.body], { timeout: COMPILE_TIMEOUT_MS });
+    const make = context.evalClosureSync(SANDBOX, [MAX_RESULT_CHARS], { result: { reference: true } }) as ivm.Reference<MakeRunner>;
     const callable = body.runSync(context, { reference: true, timeout: COMPILE_TIMEOUT_MS }) as unknown as ivm.Reference<() => unknown>;
     const runner = make.applySync(undefined, [script.kind, callable.derefInto() as never], {
       result: { reference: true },
@@ -196,7 +210,7 @@ export class Cell {
     }
     ints[0] = 0;
     this.segments++;
-    const cpuBefore = this.#isolate.cpuTime;
+    const cpuBefore = this.cpuMs;
     let end: Segment['end'] = 'done';
     let out = '';
     let message = '';
@@ -230,7 +244,7 @@ export class Cell {
       results.push(out.slice(at, at + length));
       at += length;
     }
-    return { results, end, last, cpuMs: Number(this.#isolate.cpuTime - cpuBefore) / 1e6, message };
+    return { results, end, last, cpuMs: this.cpuMs - cpuBefore, message };
   }
 
   heapMb(): number {

@@ -15,6 +15,8 @@ export const RUN = 4;
 export const RESULT = 5;
 /** The host lives and works on a long frame. */
 export const ALIVE = 6;
+/** Integers: unit id and index of the call that does not stop. The host ends itself after it. */
+export const STUCK = 7;
 
 export interface Frame {
   readonly type: number;

@@ -1,6 +1,6 @@
 import { writeSync } from 'node:fs';
 import { type Call, Cell, type Definition, MAX_SEGMENT_CALLS } from './cell.ts';
-import { ALIVE, DEFINE, encodeFrame, FORGET, type Frame, FrameReader, READY, RESULT, RUN } from './frame.ts';
+import { ALIVE, DEFINE, encodeFrame, FORGET, type Frame, FrameReader, READY, RESULT, RUN, STUCK } from './frame.ts';
 import { NOT_RUN } from './outcome.ts';
 
 /**
@@ -31,6 +31,8 @@ const overran = new Set<number>();
 const BIG_CALL_CHARS = 1 << 20;
 const BIG_CALL_FACTOR = 32;
 const HEARTBEAT_MS = 200;
+/** Time between the end of a limit and the conclusion that nothing will end the call. */
+const GRACE_MS = 100;
 let lastWrite = 0;
 let uses = 0;
 let frames = 0;
@@ -75,7 +77,7 @@ function readUnits({ ints, text }: Frame): Unit[] {
     for (let k = 0; k < count; k++) {
       const lengths = Array.from(ints.subarray(p, p + script.argNames.length));
       p += lengths.length;
-      calls.push({ script, at, lengths });
+      calls.push({ script, unit: id, index: k, at, lengths });
       for (const length of lengths) at += length;
     }
     units.push({ id, script, check: mode === 1, calls, results: [] });
@@ -121,6 +123,23 @@ function place(script: Definition): Cell | string {
   return fault ?? cell;
 }
 
+/** Some built-ins never look whether they shall stop. Beside the main thread it can be told which call it is; then only the end of the process helps. */
+function guard(cell: Cell, part: readonly Call[], allowanceMs: number): () => void {
+  let at = -1;
+  let cpuMs = 0;
+  const timer = setInterval(() => {
+    if (at !== cell.progress) {
+      at = cell.progress;
+      cpuMs = cell.cpuMs;
+    } else if (cell.cpuMs - cpuMs > limits.cpuMs + GRACE_MS + allowanceMs) {
+      const call = part[Math.min(at, part.length - 1)]!;
+      write(encodeFrame(STUCK, [call.unit, call.index], ''));
+      process.kill(process.pid, 'SIGKILL');
+    }
+  }, 25);
+  return () => clearInterval(timer);
+}
+
 /** Runs calls of one cell and gives one result for each. Whatever a call does, those before and after it are run. */
 async function runCalls(first: Cell, calls: readonly Call[], text: string): Promise<string[]> {
   const results: string[] = [];
@@ -139,7 +158,9 @@ async function runCalls(first: Cell, calls: readonly Call[], text: string): Prom
     const allowance = Math.ceil(sizeOf(part[0]!) / 20_000);
     const timeoutMs = Math.min(limits.cpuMs * patience, limits.wallMs) + allowance;
     const started = performance.now();
+    const unguard = limits.inThread ? guard(cell, part, allowance) : null;
     const segment = await cell.run(part, text, timeoutMs, limits.inThread);
+    unguard?.();
     results.push(...segment.results);
     from += segment.results.length;
     if (segment.end === 'done') continue;

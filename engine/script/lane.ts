@@ -1,6 +1,6 @@
 import type { Script, ScriptArgs, ScriptFault, ScriptResult } from '../script.ts';
 import { ARGUMENTS } from './check.ts';
-import { DEFINE, encodeFrame, type Frame, RESULT, RUN } from './frame.ts';
+import { DEFINE, encodeFrame, type Frame, RESULT, RUN, STUCK } from './frame.ts';
 import type { HostLimits } from './host.ts';
 import { HostProcess } from './host-process.ts';
 
@@ -56,8 +56,8 @@ export interface LaneOptions {
 
 export interface LaneEvents {
   onResults(lane: Lane, unit: Unit, codes: string[]): void;
-  /** The host died with these units begun. */
-  onDeath(lane: Lane, suspects: Unit[], stderr: string): void;
+  /** The host died with these units begun. `stuck`: the call of one of them that it named as the cause. */
+  onDeath(lane: Lane, suspects: Unit[], stderr: string, stuck: { unit: Unit; index: number } | null): void;
   /** All units of a group came back. */
   onGroupDone(group: Unit[]): void;
 }
@@ -89,6 +89,7 @@ export class Lane {
   #runs = 0;
   #queued = 0;
   #flightChars = 0;
+  #stuck: { id: number; index: number } | null = null;
   /** When the host was last heard, and the CPU time it had when that was noticed. */
   #silent: { heardAt: number; cpuMs: number } | null = null;
 
@@ -220,6 +221,7 @@ export class Lane {
   }
 
   #receive({ type, ints, text }: Frame): void {
+    if (type === STUCK) this.#stuck = { id: ints[0]!, index: ints[1]! };
     if (type !== RESULT) return;
     let p = 1;
     let at = 0;
@@ -248,6 +250,8 @@ export class Lane {
 
   #ended(stderr: string): void {
     const wasReady = this.#failedStarts === 0 && this.#flights.length > 0;
+    const stuck = this.#stuck;
+    this.#stuck = null;
     this.#host = null;
     if (this.#closed) return;
     const [begun, ...waiting] = this.#flights.splice(0);
@@ -265,7 +269,8 @@ export class Lane {
     else this.#restart = setTimeout(again, delay);
     if (begun !== undefined) {
       if (begun.group !== null) this.#events.onGroupDone(begun.group);
-      this.#events.onDeath(this, [...begun.units.values()], stderr);
+      const unit = stuck === null ? undefined : begun.units.get(stuck.id);
+      this.#events.onDeath(this, [...begun.units.values()], stderr, unit === undefined ? null : { unit, index: stuck!.index });
     }
   }
 

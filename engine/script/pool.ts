@@ -25,6 +25,7 @@ const MAX_SCRIPTS = 1000;
 const WATCH_MS = 50;
 const IDLE_MS = 30_000;
 const ONCE_TIMEOUT_MS = 5000;
+const NEVER_STOPPED = 'Script ended its host: it never stopped, or used too much memory';
 
 /**
  * The script engine: *healthy* hosts for scripts that behave; a *trial* host, started when needed, where scripts under suspicion and the test dialog run;
@@ -53,7 +54,7 @@ class Pool implements ScriptEngine {
     const limits: HostLimits = { cpuMs: cpuLimitMs, wallMs: wallLimitMs, memoryMb, cellSize: 50, maxCells: 10, bail: true, inThread: false };
     const events: LaneEvents = {
       onResults: (lane, unit, codes) => this.#results(lane, unit, codes),
-      onDeath: (lane, suspects, stderr) => this.#died(lane, suspects, stderr),
+      onDeath: (...death) => this.#died(...death),
       onGroupDone: (group) => {
         for (const { job } of group) job.entry.suspected--;
       },
@@ -259,19 +260,24 @@ class Pool implements ScriptEngine {
   }
 
   /** A host died: the units that it had begun run again in halves, away from the healthy ones, until a call that dies alone is found. */
-  #died(lane: Lane, suspects: Unit[], stderr: string): void {
+  #died(lane: Lane, suspects: Unit[], stderr: string, stuck: { unit: Unit; index: number } | null): void {
     this.#kills++;
     const { kind } = lane.options;
+    if (stuck !== null) {
+      const { job, from, to } = stuck.unit;
+      this.#penalise(job.entry);
+      this.#settle(job, from + stuck.index, killed(NEVER_STOPPED));
+      this.#place(job, from, from + stuck.index);
+      this.#place(job, from + stuck.index + 1, to);
+      for (const unit of suspects) if (unit !== stuck.unit) this.#place(unit.job, unit.from, unit.to, unit.check);
+      this.#flush();
+      return;
+    }
     const only = suspects.length === 1 && callsOf(suspects[0]!) === 1 ? suspects[0]! : null;
     if (only !== null && kind !== 'healthy') {
       this.#penalise(only.job.entry);
       const isMemory = /memory|heap|allocation/i.test(stderr);
-      this.#settleAll(
-        only,
-        isMemory
-          ? decodeOutcome('M', only.job.entry.script.kind, this.#memoryMb)
-          : killed('Script ended its host: it never stopped, or used too much memory'),
-      );
+      this.#settleAll(only, isMemory ? decodeOutcome('M', only.job.entry.script.kind, this.#memoryMb) : killed(NEVER_STOPPED));
       return;
     }
     const target = kind === 'penalty' ? this.#penalty : this.#trial;

@@ -1,0 +1,234 @@
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { after, test } from 'node:test';
+import { openScriptEngine } from '#engine/script/pool.ts';
+import type { Script, ScriptArgs } from '#engine/script.ts';
+
+const engine = openScriptEngine({ hosts: 1 });
+after(() => engine.close());
+
+const js = (body: string): Script => ({ kind: 'uplink', language: 'JS', body });
+const CALL: ScriptArgs = [new Uint8Array([1, 2]), '{}'];
+const GOOD = js('return { n: payload[0] };');
+const good = (n: number): ScriptArgs => [new Uint8Array([n]), '{}'];
+/** A built-in that never looks whether it shall stop. */
+const UNSTOPPABLE = '[].indexOf.call({ length: 1e15 }, 1);';
+const TIMEOUT = { reason: 'timeout', message: 'Script execution timed out after 100 ms' };
+
+for (const { name, body, gives } of [
+  { name: 'loops for ever', body: 'while (true) {}', gives: TIMEOUT },
+  { name: 'loops for ever in finally', body: 'try { throw 1; } finally { while (true) {} }', gives: TIMEOUT },
+  { name: 'an exploding regular expression', body: 'return /^(a+)+$/.test("a".repeat(40) + "!");', gives: TIMEOUT },
+  { name: 'a result whose toJSON never ends', body: 'return { toJSON: function () { while (true) {} } };', gives: TIMEOUT },
+  { name: 'a result whose getter never ends', body: 'return { get a() { while (true) {} } };', gives: TIMEOUT },
+  { name: 'a proxy whose keys never end', body: 'return new Proxy({}, { ownKeys: function () { while (true) {} } });', gives: TIMEOUT },
+  {
+    name: 'a thrown value whose message never ends',
+    body: 'throw Object.defineProperty(new Error(), "message", { get: function () { while (true) {} } });',
+    gives: TIMEOUT,
+  },
+  {
+    name: 'microtasks without end, behind a result',
+    body: 'function again() { Promise.resolve().then(again); } again(); return { a: 1 };',
+    gives: '{"a":1}',
+  },
+  { name: 'a promise that never settles', body: 'return new Promise(function () {});', gives: 'shape' },
+  { name: 'recursion', body: 'function f() { return f() + 1; } return f();', gives: 'thrown' },
+  { name: 'recursion that catches its end', body: 'function f() { try { f(); } finally { f(); } } f();', gives: TIMEOUT },
+  { name: 'a result of 50 MB', body: 'return "x".repeat(5e7);', gives: 'too-large' },
+  { name: 'a string that can not be', body: 'var s = "x"; while (true) s += s;', gives: 'thrown' },
+  { name: 'allocation without end, small', body: 'var a = []; while (true) a.push({ x: a.length });', gives: 'limit' },
+  { name: 'allocation without end, large', body: 'var a = []; while (true) a.push(new Array(1000).fill(1));', gives: 'limit' },
+  { name: 'one huge array', body: 'return new Array(1e8).fill(0);', gives: 'limit' },
+  { name: 'a built-in that never stops', body: UNSTOPPABLE, gives: 'limit' },
+]) {
+  test(`hostile: ${name}: its own call fails, and the next script runs`, { timeout: 20_000 }, async () => {
+    const [[result], [next]] = await Promise.all([engine.run(js(body), [CALL]), engine.run(GOOD, [good(7)])]);
+    if (gives === 'limit') assert.ok(!result!.ok && ['timeout', 'memory', 'killed'].includes(result!.fault.reason), JSON.stringify(result));
+    else if (typeof gives === 'object') assert.deepEqual(result, { ok: false, fault: gives });
+    else if (gives.startsWith('{')) assert.deepEqual(result, { ok: true, json: gives });
+    else assert.ok(!result!.ok && result!.fault.reason === gives, JSON.stringify(result));
+    assert.deepEqual(next, { ok: true, json: '{"n":7}' });
+  });
+}
+
+for (const { name, bad, reason } of [
+  { name: 'that loops', bad: 'while (true) {}', reason: 'timeout' },
+  { name: 'that takes its host along', bad: UNSTOPPABLE, reason: 'killed' },
+]) {
+  test(`in a batch only the call ${name} fails, its mates run again`, { timeout: 20_000 }, async () => {
+    const calls = Array.from({ length: 64 }, (_, n) => good(n));
+    const results = await engine.run(js(`if (payload[0] === 41) { ${bad} } return payload[0];`), calls);
+    const failed = results.flatMap((result, n) => (result.ok ? [] : [[n, result.fault.reason]]));
+    assert.deepEqual(failed, [[41, reason]]);
+    assert.deepEqual(
+      results.flatMap((result) => (result.ok ? [result.json] : [])),
+      calls.flatMap((_, n) => (n === 41 ? [] : [String(n)])),
+    );
+  });
+}
+
+test('many scripts in one frame: the one that takes the host along is found', { timeout: 20_000 }, async () => {
+  const scripts = Array.from({ length: 24 }, (_, n) => js(`/* ${n} */ ${n === 17 ? UNSTOPPABLE : ''} return ${n};`));
+  const results = await Promise.all(scripts.map((script) => engine.run(script, [CALL])));
+  assert.deepEqual(
+    results.map(([result]) => (result!.ok ? result!.json : result!.fault.reason)),
+    scripts.map((_, n) => (n === 17 ? 'killed' : String(n))),
+  );
+});
+
+test('a host that is killed from outside loses nothing, and another is there in 250 ms', { timeout: 20_000 }, async () => {
+  const before = new Set(childrenOf(process.pid));
+  const own = openScriptEngine({ hosts: 1 });
+  try {
+    assert.equal(await own.check(GOOD), null);
+    const [host] = childrenOf(process.pid).filter((pid) => !before.has(pid));
+    const pending = own.run(
+      js('var t = Date.now(); while (Date.now() - t < 2) {} return payload[0];'),
+      Array.from({ length: 50 }, (_, n) => good(n)),
+    );
+    await new Promise(setImmediate);
+    process.kill(host!, 'SIGKILL');
+    const killedAt = performance.now();
+    assert.deepEqual(await own.run(GOOD, [good(1)]), [{ ok: true, json: '{"n":1}' }]);
+    const back = performance.now() - killedAt;
+    assert.deepEqual(
+      await pending,
+      Array.from({ length: 50 }, (_, n) => ({ ok: true, json: String(n) })),
+    );
+    assert.equal(own.stats().kills, 1);
+    assert.ok(back < 1000, `${back} ms`);
+  } finally {
+    await own.close();
+  }
+});
+
+test('what a script redefines is seen by nobody else', async () => {
+  await engine.run(
+    js(`JSON.stringify = JSON.parse = Array.isArray = null; Array.prototype.toJSON = Object.prototype.toJSON = function () { return 'mine'; };
+        Object.prototype.polluted = 1; String.prototype.charCodeAt = function () { return 0; }; decodeToString = console = undefined; globalThis.left = 1; return 1;`),
+    [CALL, CALL],
+  );
+  const [result] = await engine.run(
+    js('return [typeof JSON.stringify, typeof decodeToString, typeof console, typeof left, ({}).polluted === undefined, payload];'),
+    [CALL],
+  );
+  assert.deepEqual(result, { ok: true, json: '["function","function","object","undefined",true,[1,2]]' });
+});
+
+test('a script that spoiled its own world is still called and read', async () => {
+  const script = js(
+    'JSON.parse = JSON.stringify = String.prototype.charCodeAt = String.prototype.slice = Array = Error = null; return [payload.length, metadata.a];',
+  );
+  const call: ScriptArgs = [new Uint8Array([1, 2]), '{"a":"b"}'];
+  assert.deepEqual(await engine.run(script, [call, call]), [
+    { ok: true, json: '[2,"b"]' },
+    { ok: true, json: '[2,"b"]' },
+  ]);
+});
+
+test('errors never block a script', async () => {
+  const script = js('if (payload[0] < 20) throw new Error("no"); return 1;');
+  const results = await engine.run(
+    script,
+    Array.from({ length: 21 }, (_, n) => good(n)),
+  );
+  assert.deepEqual(results.at(-1), { ok: true, json: '1' });
+  assert.equal(engine.stats().queued, 0);
+});
+
+test('a memory that others filled is no fault of the next call', { timeout: 20_000 }, async () => {
+  const hoard = js('globalThis.kept = globalThis.kept || []; for (var i = 0; i < 20000; i++) kept.push({ i: i }); return kept.length > 0;');
+  for (let round = 0; round < 60; round++) {
+    const results: unknown = await Promise.all([engine.run(hoard, [CALL]), engine.run(GOOD, [good(3)])]);
+    assert.deepEqual(results, [[{ ok: true, json: 'true' }], [{ ok: true, json: '{"n":3}' }]]);
+  }
+});
+
+test('runOnce answers by its deadline whatever the script does', { timeout: 20_000 }, async () => {
+  const started = performance.now();
+  const result = await engine.runOnce(js(UNSTOPPABLE), CALL, { timeoutMs: 100 });
+  assert.deepEqual(result, { ok: false, fault: { reason: 'timeout', message: 'Script execution timed out after 100 ms' } });
+  assert.ok(performance.now() - started < 1000);
+  assert.deepEqual(await engine.runOnce(js('console.log("seen"); return payload;'), CALL), { ok: true, json: '[1,2]', logs: ['seen'] });
+});
+
+test('sixteen hostile scripts at one message a second each: neighbours keep half of their speed', { timeout: 60_000 }, async () => {
+  const own = openScriptEngine({ hosts: 1 });
+  const batch = Array.from({ length: 64 }, (_, n) => good(n));
+  const speedOver = async (ms: number): Promise<number> => {
+    const until = performance.now() + ms;
+    let done = 0;
+    while (performance.now() < until) {
+      const results = await own.run(GOOD, batch);
+      assert.ok(results.every((result) => result.ok));
+      done += results.length;
+    }
+    return done / ms;
+  };
+  const hostile = Array.from({ length: 16 }, (_, n) =>
+    js(`/* ${n} */ ${['while (true) {}', 'var a = []; while (true) a.push({});', 'return /^(a+)+$/.test("a".repeat(40) + "!");'][n % 3]}`),
+  );
+  try {
+    await speedOver(300);
+    const alone = await speedOver(700);
+    // First offences happen among the healthy ones; what counts is what follows.
+    await Promise.all(hostile.map((script) => own.run(script, [CALL])));
+    const pending: Promise<unknown>[] = [];
+    const feed = setInterval(() => pending.push(own.run(hostile[pending.length % 16]!, [CALL])), 1000 / 16);
+    const beside = await speedOver(2000);
+    clearInterval(feed);
+    assert.ok(pending.length >= 16);
+    assert.ok(beside > alone / 2, `${alone.toFixed(1)} alone, ${beside.toFixed(1)} beside them, messages a ms`);
+    assert.equal(own.stats().penaltyHosts, 1);
+  } finally {
+    await own.close();
+  }
+});
+
+test('hosts end with their parent, also in the middle of a script that never stops', {
+  timeout: 20_000,
+  skip: !existsSync('/proc') && 'needs /proc',
+}, async () => {
+  const code = `import { openScriptEngine } from '#engine/script/pool.ts';
+    const engine = openScriptEngine({ hosts: 1 });
+    const script = { kind: 'uplink', language: 'JS', body: ${JSON.stringify(UNSTOPPABLE)} };
+    await engine.check(script);
+    setTimeout(() => process.stdout.write('running'), 100);
+    await engine.run(script, [[new Uint8Array(1), '{}']]);`;
+  const parent = spawn(process.execPath, ['--input-type=module', '--eval', code], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+    cwd: join(import.meta.dirname, '../../..'),
+  });
+  await new Promise((resolve) => parent.stdout.once('data', resolve));
+  const hosts = childrenOf(parent.pid!);
+  assert.equal(hosts.length, 1);
+  parent.kill('SIGKILL');
+  const deadline = performance.now() + 5000;
+  while (hosts.some((pid) => existsSync(`/proc/${pid}`)) && performance.now() < deadline) await new Promise(setImmediate);
+  assert.deepEqual(
+    hosts.filter((pid) => existsSync(`/proc/${pid}`)),
+    [],
+  );
+});
+
+test('a host has no environment, no network permission to ask for, and can not read or write files', async () => {
+  const [host] = [...ENGINE_HOSTS];
+  if (host === undefined || !existsSync(`/proc/${host}/environ`)) return;
+  assert.equal(readFileSync(`/proc/${host}/environ`, 'utf8'), '');
+  const flags = readFileSync(`/proc/${host}/cmdline`, 'utf8').split('\0');
+  assert.ok(flags.includes('--permission'));
+  assert.deepEqual(
+    flags.filter((flag) => flag.startsWith('--allow') && !flag.startsWith('--allow-fs-read=')),
+    ['--allow-addons'],
+  );
+});
+
+function childrenOf(pid: number): number[] {
+  return readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ').filter(Boolean).map(Number);
+}
+
+assert.equal(await engine.check(GOOD), null);
+const ENGINE_HOSTS = new Set(existsSync('/proc') ? childrenOf(process.pid) : []);
