@@ -1,4 +1,4 @@
-import { type EntityRef, NULL_ID } from '#engine/message.ts';
+import type { EntityRef } from '#engine/message.ts';
 import type { Backend } from '#engine/queue.ts';
 import type { EntitySummary, Services } from '#engine/services.ts';
 import type { Collection, Doc, Store } from '#engine/store.ts';
@@ -49,7 +49,6 @@ export function openEntityCache({
   };
 
   const find = (tenantId: string, { entityType, id }: EntityRef): Promise<Doc | null> => {
-    if (entityType === 'TENANT') return id === tenantId ? get('TENANT', NULL_ID, id) : Promise.resolve(null);
     return COLLECTIONS.has(entityType) ? get(entityType as Collection, tenantId, id) : Promise.resolve(null);
   };
 

@@ -32,7 +32,7 @@ export function openLimits({ entities, onChange }: { readonly entities: Pick<Ent
   });
   const read = async (tenantId: string): Promise<TenantLimits> => {
     const before = changes;
-    const tenant = await entities.get('TENANT', NULL_ID, tenantId);
+    const tenant = await entities.get('TENANT', tenantId, tenantId);
     const profileId = (tenant?.body['tenantProfileId'] as { id?: string } | null | undefined)?.id;
     const limits = limitsIn(profileId ? await entities.get('TENANT_PROFILE', NULL_ID, profileId) : null);
     last.set(tenantId, limits);

@@ -395,7 +395,7 @@ test('limits: as the tenant profile says, and anew when it changes', async (t) =
   const system = '13814000-1dd2-11b2-8080-808080808080';
   const save = async (configuration: object): Promise<void> => {
     const work = new Work();
-    work.docs.push({ doc: doc({ collection: 'TENANT', id: TENANT, tenantId: system, body: { tenantProfileId: { id: 'profile 1' } } }) });
+    work.docs.push({ doc: doc({ collection: 'TENANT', id: TENANT, body: { tenantProfileId: { id: 'profile 1' } } }) });
     work.docs.push({ doc: doc({ collection: 'TENANT_PROFILE', id: 'profile 1', tenantId: system, body: { profileData: { configuration } } }) });
     await backend.commit(work);
   };
