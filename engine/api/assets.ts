@@ -11,7 +11,7 @@ import { joinGroups } from './group-members.ts';
 import { customerOfBody } from './lists.ts';
 import { ownedEntities } from './owned-entities.ts';
 import { ASSET_PROFILES } from './profiles.ts';
-import { checkLimit, checkName, checkTexts, freeName, type NamePolicy, save } from './save.ts';
+import { again, checkLimit, checkName, checkTexts, freeName, type NamePolicy, save } from './save.ts';
 import { customerExists, profileOf } from './saved-profile.ts';
 import { AnyJson, Body, IdOf, Maybe, typed } from './schemas.ts';
 
@@ -41,7 +41,7 @@ export default async function assets(plain: FastifyInstance, context: ApiContext
   app.post(
     '/api/asset',
     { schema: { tags: ['Asset'], summary: 'Create or update an asset', body: AssetBody, querystring: Type.Object(SAVE_QUERY) } },
-    async ({ body, query, caller }) => entityJson(await saveAsset(context, caller, body, query)),
+    async ({ body, query, caller }) => entityJson(await again(() => saveAsset(context, caller, body, query))),
   );
 }
 

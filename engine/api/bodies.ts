@@ -8,6 +8,7 @@ export function jsonBodies(app: FastifyInstance): void {
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('application/json', { parseAs: 'string' }, (_request, text, done) => {
     if (text === '') return done(null, undefined);
+    if (isDeep(text as string)) return done(badRequest(`Body is nested deeper than ${DEEPEST} levels`));
     try {
       const body: unknown = JSON.parse(text as string);
       done(null, body === null ? undefined : body);
@@ -33,4 +34,24 @@ export function anyTextBodies(app: FastifyInstance): void {
 export function byteBodies(app: FastifyInstance): void {
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, bytes, done) => done(null, bytes));
+}
+
+/** What is nested deeper, the store and the clients could not print again. */
+const DEEPEST = 1000;
+
+function isDeep(text: string): boolean {
+  if (text.length < 2 * DEEPEST) return false;
+  let depth = 0;
+  let quoted = false;
+  for (let i = 0; i < text.length; i++) {
+    const char = text.charCodeAt(i);
+    if (quoted) {
+      if (char === 0x5c) i++;
+      else if (char === 0x22) quoted = false;
+    } else if (char === 0x22) quoted = true;
+    else if (char === 0x7b || char === 0x5b) {
+      if (++depth > DEEPEST) return true;
+    } else if (char === 0x7d || char === 0x5d) depth--;
+  }
+  return false;
 }

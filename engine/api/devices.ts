@@ -20,7 +20,7 @@ import { joinGroups } from './group-members.ts';
 import { customerOfBody } from './lists.ts';
 import { ownedEntities } from './owned-entities.ts';
 import { DEVICE_PROFILES } from './profiles.ts';
-import { checkLimit, checkName, checkTexts, freeName, type NamePolicy, removeDoc, save } from './save.ts';
+import { again, checkLimit, checkName, checkTexts, freeName, type NamePolicy, removeDoc, save } from './save.ts';
 import { customerExists, profileOf } from './saved-profile.ts';
 import { AnyJson, Body, IdList, IdOf, IdParams, Maybe, typed } from './schemas.ts';
 
@@ -87,7 +87,7 @@ export default async function devices(plain: FastifyInstance, context: ApiContex
         credentialsId: accessToken(query.accessToken ?? randomText(20)),
         credentialsValue: null,
       };
-      return entityJson(await saveDevice(context, caller, body, query, body.id ? null : credentials));
+      return entityJson(await again(() => saveDevice(context, caller, body, query, body.id ? null : credentials)));
     },
   );
   app.post(
@@ -99,7 +99,7 @@ export default async function devices(plain: FastifyInstance, context: ApiContex
         ? await credentialsOf(context, await writable(context, caller, { entityType: 'DEVICE', id: body.device.id.id }))
         : null;
       await refuseTaken(context, fields.credentialsId, stored?.id);
-      return entityJson(await saveDevice(context, caller, body.device, query, fields, stored));
+      return entityJson(await again(() => saveDevice(context, caller, body.device, query, fields, stored)));
     },
   );
   app.get('/api/device/:id/credentials', { schema: { tags, params: IdParams } }, async ({ params, caller }) => {

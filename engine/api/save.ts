@@ -104,7 +104,7 @@ export async function save({ context, caller, doc, stored, expects, work = new W
       now: context.now(),
     }),
   );
-  await commit(context, work, saved.collection);
+  await commit(context, work, saved.collection, saved.uniqueKey);
   return saved;
 }
 
@@ -142,15 +142,25 @@ export const removeDoc = (work: Work, { collection, tenantId, id }: Doc): void =
 /** Public users have no account of their own. */
 export const actor = (caller: Caller): Actor => caller;
 
-/** Commits, with refusals in the words of the API. */
-export async function commit(context: ApiContext, work: Work, collection: Collection): Promise<void> {
+/** Commits, with refusals in the words of the API. @param ownKey what is taken when the name is; a clash on another key goes on as Duplicate */
+export async function commit(context: ApiContext, work: Work, collection: Collection, ownKey?: string | null): Promise<void> {
   try {
     await context.backend.commit(work);
   } catch (error) {
     if (error instanceof VersionConflict) {
       throw new HttpError(409, ErrorCode.VERSION_CONFLICT, `${entityLabel(collection)} was already changed by someone else`);
     }
-    if (error instanceof Duplicate) throw nameTaken(collection);
+    if (error instanceof Duplicate && (!ownKey || error.details['key'] === ownKey)) throw nameTaken(collection);
+    throw error;
+  }
+}
+
+/** Once more when somebody else made a part of it (a profile of that name, say) in the same moment: now it is there to be found. */
+export async function again<T>(attempt: () => Promise<T>): Promise<T> {
+  try {
+    return await attempt();
+  } catch (error) {
+    if (error instanceof Duplicate) return attempt();
     throw error;
   }
 }
