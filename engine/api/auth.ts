@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { randomText } from '../entities.ts';
+import { VersionConflict } from '../errors.ts';
 import { type EntityRef, NULL_ID } from '../message.ts';
 import type { Doc } from '../store.ts';
 import { Work } from '../work.ts';
@@ -54,8 +55,8 @@ export interface Tokens {
   /** @throws HttpError 401, or 400 for an access token. */
   refresh(refreshToken: string): Promise<TokenPair>;
   account(userId: string): Promise<Account | null>;
-  /** The credentials with `change` made, saved and durable. */
-  changeCredentials(account: Account, change: Partial<UserCredentials>, work?: Work): Promise<void>;
+  /** Makes a change to what is stored now, durably. Two changes at the same time both happen: a login must not undo a logout. */
+  changeCredentials(account: Account, change: (stored: UserCredentials) => Partial<UserCredentials>): Promise<void>;
   /** Seconds that a session's tokens live at most. */
   readonly sessionSeconds: number;
 }
@@ -85,11 +86,13 @@ export function createTokens(app: FastifyInstance, context: ApiContext): Tokens 
   const { store } = context.backend;
   const accounts = new Map<string, Account>();
   const userOf = new Map<string, string>();
+  let generation = 0;
   // Every call needs its user: kept until the user or the credentials change.
   context.backend.onChange((changes) => {
     for (const { collection, id } of changes) {
-      if (collection === 'USER') accounts.delete(id);
-      else if (collection === 'USER_CREDENTIALS') accounts.delete(userOf.get(id) ?? '');
+      if (collection !== 'USER' && collection !== 'USER_CREDENTIALS') continue;
+      generation++;
+      accounts.delete(collection === 'USER' ? id : (userOf.get(id) ?? ''));
     }
   });
 
@@ -134,6 +137,7 @@ export function createTokens(app: FastifyInstance, context: ApiContext): Tokens 
     async account(userId) {
       const known = accounts.get(userId);
       if (known) return known;
+      const before = generation;
       const tenantId = await store.ownerOf('USER', userId);
       const user = tenantId === null ? null : await store.doc('USER', tenantId, userId);
       if (!user) return null;
@@ -141,17 +145,27 @@ export function createTokens(app: FastifyInstance, context: ApiContext): Tokens 
       const account = { user, credentials };
       if (credentials) userOf.set(credentials.id, userId);
       if (accounts.size >= 10_000) accounts.clear();
-      accounts.set(userId, account);
+      // What changed while it was read must not be kept: a logout would be forgotten.
+      if (before === generation) accounts.set(userId, account);
       return account;
     },
-    async changeCredentials({ user, credentials }, change, work = new Work()) {
-      if (!credentials) throw unauthorized('User account is not active');
-      const now = context.now();
-      const body = { ...credentials.body, ...change };
-      const endedSessions = Object.fromEntries(Object.entries(body.endedSessions).filter(([, end]) => end > now));
-      work.docs.push({ doc: { ...credentials, body: { ...body, endedSessions } } });
-      await context.backend.commit(work);
-      accounts.delete(user.id);
+    async changeCredentials({ user }, change) {
+      for (;;) {
+        const stored = (await store.docByKey('USER_CREDENTIALS', user.id)) as Account['credentials'];
+        if (!stored) throw unauthorized('User account is not active');
+        const body = { ...stored.body, ...change(stored.body) };
+        const now = context.now();
+        const endedSessions = Object.fromEntries(Object.entries(body.endedSessions).filter(([, end]) => end > now));
+        const work = new Work();
+        work.docs.push({ doc: { ...stored, body: { ...body, endedSessions } }, expects: stored.version });
+        try {
+          await context.backend.commit(work);
+          accounts.delete(user.id);
+          return;
+        } catch (error) {
+          if (!(error instanceof VersionConflict)) throw error;
+        }
+      }
     },
   };
   return tokens;

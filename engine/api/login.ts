@@ -2,10 +2,10 @@ import type { FastifyInstance } from 'fastify';
 import { entityJson } from '../entities.ts';
 import { hashPassword, passwordMatches } from '../passwords.ts';
 import { readable } from './access.ts';
-import { type Account, credentialsFromToken, newOneTimeToken, type TokenPair } from './auth.ts';
+import { type Account, credentialsFromToken, newOneTimeToken, type TokenPair, type UserCredentials } from './auth.ts';
 import { anyTextBodies } from './bodies.ts';
 import type { ApiContext } from './context.ts';
-import { badRequest, ErrorCode, HttpError, sendError, unauthorized } from './errors.ts';
+import { badRequest, ErrorCode, sendError, unauthorized } from './errors.ts';
 import { isPublic } from './lists.ts';
 import { checkPassword, lockedAfter, PASSWORD_POLICY } from './password-policy.ts';
 
@@ -50,8 +50,8 @@ export default async function login(app: FastifyInstance, context: ApiContext): 
   app.post('/api/auth/logout', { config: ANYONE, schema: { tags } }, async ({ caller }, reply) => {
     const account = await app.tokens.account(caller.userId);
     if (account?.credentials) {
-      const endedSessions = { ...account.credentials.body.endedSessions, [caller.sessionId]: context.now() + app.tokens.sessionSeconds * 1000 };
-      await app.tokens.changeCredentials(account, { endedSessions });
+      const end = context.now() + app.tokens.sessionSeconds * 1000;
+      await app.tokens.changeCredentials(account, ({ endedSessions }) => ({ endedSessions: { ...endedSessions, [caller.sessionId]: end } }));
     }
     return reply.send();
   });
@@ -90,7 +90,7 @@ export default async function login(app: FastifyInstance, context: ApiContext): 
     // The same answer for an address that we do not know, or the answer would tell.
     if (account?.credentials?.body.enabled) {
       const resetToken = newOneTimeToken(account.credentials.id);
-      await app.tokens.changeCredentials(account, { resetToken, resetTokenExpTime: context.now() + 24 * 3_600_000 });
+      await app.tokens.changeCredentials(account, () => ({ resetToken, resetTokenExpTime: context.now() + 24 * 3_600_000 }));
     }
     return reply.send();
   });
@@ -136,24 +136,35 @@ async function signIn(app: FastifyInstance, context: ApiContext, username: strin
     throw unauthorized('Invalid username or password');
   }
   if (!(await passwordMatches(password, credentials.password))) {
-    await countFailure(app, context, account, credentials.failedLoginAttempts + 1);
+    await countFailure(app, context, account);
     throw unauthorized('Invalid username or password');
   }
-  await app.tokens.changeCredentials(account, { lastLoginTs: context.now(), failedLoginAttempts: 0 });
+  await app.tokens.changeCredentials(account, () => ({ lastLoginTs: context.now(), failedLoginAttempts: 0 }));
   return app.tokens.pair(account.user);
 }
 
-async function countFailure(app: FastifyInstance, context: ApiContext, account: Account, failedLoginAttempts: number): Promise<void> {
+async function countFailure(app: FastifyInstance, context: ApiContext, account: Account): Promise<void> {
   const most = await lockedAfter(context);
   if (most === null) return;
-  const locked = failedLoginAttempts > most;
-  await app.tokens.changeCredentials(account, { failedLoginAttempts, ...(locked ? { enabled: false } : {}) });
-  if (locked) throw new HttpError(401, ErrorCode.AUTHENTICATION, 'User account is locked due to security policy');
+  let locked = false;
+  await app.tokens.changeCredentials(account, (stored) => {
+    const failedLoginAttempts = stored.failedLoginAttempts + 1;
+    locked = failedLoginAttempts > most;
+    return { failedLoginAttempts, ...(locked ? { enabled: false } : {}) };
+  });
+  if (locked) throw unauthorized('User account is locked due to security policy');
 }
 
 /** Sets it and voids the tokens of all seconds before this one. */
-async function setPassword(app: FastifyInstance, context: ApiContext, account: Account, password: string, more: object = {}): Promise<TokenPair> {
+async function setPassword(
+  app: FastifyInstance,
+  context: ApiContext,
+  account: Account,
+  password: string,
+  more: Partial<UserCredentials> = {},
+): Promise<TokenPair> {
+  const hash = await hashPassword(password);
   const validFrom = Math.floor(context.now() / 1000);
-  await app.tokens.changeCredentials(account, { ...more, password: await hashPassword(password), validFrom, failedLoginAttempts: 0 });
+  await app.tokens.changeCredentials(account, () => ({ ...more, password: hash, validFrom, failedLoginAttempts: 0 }));
   return app.tokens.pair(account.user);
 }

@@ -8,7 +8,7 @@ import { readable, writable } from './access.ts';
 import type { ApiContext, Caller } from './context.ts';
 import { badRequest, notFound } from './errors.ts';
 import { everyDocOf, jsonPage, listByIds, listDocs, refOrNull } from './lists.ts';
-import { idList, PAGE_QUERY, pageOf } from './paging.ts';
+import { idList, PAGE_QUERY, pageLink, pageOf, pageOfAll } from './paging.ts';
 import { checkName, checkTexts, freeName, remove, save } from './save.ts';
 import { AnyJson, Body, IdList, IdOf, IdParams, Maybe, typed } from './schemas.ts';
 
@@ -134,8 +134,9 @@ function profileRoutes(plain: FastifyInstance, context: ApiContext, kind: Profil
     if ((query as Record<string, unknown>)[`${path}Ids`]) return byIds(caller, query);
     const { transportType } = query as { transportType?: string };
     if (transportType === undefined) return pageOf(await listDocs(context, collection, caller.tenantId, query), info);
-    const page = await listDocs(context, collection, caller.tenantId, query);
-    return pageOf({ ...page, data: page.data.filter((doc) => doc.body['transportType'] === transportType) }, info);
+    const { page, pageSize, ...where } = pageLink(query);
+    const all = await everyDocOf(context, collection, caller.tenantId, where);
+    return pageOfAll(all.filter((doc) => doc.body['transportType'] === transportType).map(info), { page, pageSize });
   });
   app.get(`/api/${path}Infos/list`, { schema: { tags } }, async ({ query, caller }) => byIds(caller, query));
   app.get(`/api/${path}s`, { config: tenantOnly, schema: { tags, querystring: Type.Object(PAGE_QUERY) } }, async ({ query, caller }) =>

@@ -1,4 +1,4 @@
-import { type Actor, actionMessage, enqueueAction } from '../actions.ts';
+import { actionMessage, enqueueAction } from '../actions.ts';
 import { entityJson, entityLabel, entityRef, nameKey, randomText } from '../entities.ts';
 import { Duplicate, VersionConflict } from '../errors.ts';
 import type { EntityRef, Metadata } from '../message.ts';
@@ -94,7 +94,7 @@ export async function save({ context, caller, doc, stored, expects, work = new W
   enqueueAction(
     work,
     actionMessage({
-      caller: actor(caller),
+      caller,
       tenantId: saved.tenantId,
       type: type ?? (stored ? 'ENTITY_UPDATED' : 'ENTITY_CREATED'),
       originator: entityRef(saved),
@@ -122,7 +122,7 @@ export async function remove({ context, caller, doc, work = new Work() }: Remova
   enqueueAction(
     work,
     actionMessage({
-      caller: actor(caller),
+      caller,
       tenantId: doc.tenantId,
       type: 'ENTITY_DELETED',
       originator: entityRef(doc),
@@ -138,9 +138,6 @@ export async function remove({ context, caller, doc, work = new Work() }: Remova
 export const removeDoc = (work: Work, { collection, tenantId, id }: Doc): void => {
   work.docs.push({ remove: { collection, tenantId, id } });
 };
-
-/** Public users have no account of their own. */
-export const actor = (caller: Caller): Actor => caller;
 
 /** Commits, with refusals in the words of the API. @param ownKey what is taken when the name is; a clash on another key goes on as Duplicate */
 export async function commit(context: ApiContext, work: Work, collection: Collection, ownKey?: string | null): Promise<void> {

@@ -110,7 +110,8 @@ export default async function users(plain: FastifyInstance, context: ApiContext)
     if (!activateToken || Number(activateTokenExpTime) < context.now()) {
       activateToken = newOneTimeToken(credentials.id);
       activateTokenExpTime = context.now() + ACTIVATION_MS;
-      await app.tokens.changeCredentials(account, { activateToken, activateTokenExpTime });
+      const link = { activateToken, activateTokenExpTime };
+      await app.tokens.changeCredentials(account, () => link);
     }
     return { value: `${context.baseUrl}/api/noauth/activate?activateToken=${activateToken}`, ttlMs: Number(activateTokenExpTime) - context.now() };
   };
@@ -136,7 +137,7 @@ export default async function users(plain: FastifyInstance, context: ApiContext)
       const enabled = query.userCredentialsEnabled ?? true;
       if (enabled && account.credentials?.body.password === null) throw badRequest('Enabled user credentials should have password!');
       const voided = enabled ? {} : { validFrom: Math.floor(context.now() / 1000) };
-      await app.tokens.changeCredentials(account, { enabled, failedLoginAttempts: 0, ...voided });
+      await app.tokens.changeCredentials(account, () => ({ enabled, failedLoginAttempts: 0, ...voided }));
       return reply.send();
     },
   );

@@ -92,6 +92,20 @@ test('failed logins lock the account when the system says so, and enabling unloc
   assert.ok(await api.login(TENANT));
 });
 
+test('a logout holds, whatever else happens to the account in the same moment', async (t) => {
+  const api = await startApi();
+  t.after(() => api.close());
+  const gone = await api.login(TENANT);
+  const [logout] = await Promise.all([
+    api.call('POST', '/api/auth/logout', { token: gone }),
+    ...[1, 2, 3, 4].map(() => api.login(TENANT)),
+    asks(api, gone),
+  ]);
+  assert.equal(logout.status, 200);
+  assert.equal((await asks(api, gone)).status, 401);
+  assert.equal((await asks(api, api.token)).status, 200);
+});
+
 test('API keys: told once, refused when disabled, expired or deleted', async (t) => {
   const api = await startApi();
   t.after(() => api.close());
