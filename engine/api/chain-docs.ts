@@ -3,6 +3,8 @@ import { entityJson, newDoc } from '../entities.ts';
 import { newId } from '../id.ts';
 import type { Doc, Store } from '../store.ts';
 import type { Work } from '../work.ts';
+import type { ApiContext } from './context.ts';
+import { commit } from './save.ts';
 
 /** A rule chain is kept as two documents under one id: the chain, and its graph. */
 
@@ -54,4 +56,10 @@ export function metadataJson(chain: Doc, metadata: ChainMetadata): Record<string
 /** Every chain of a tenant: there are few. */
 export async function chainsOf(store: Store, tenantId: string): Promise<Doc[]> {
   return (await store.docs('RULE_CHAIN', tenantId, { pageSize: 10_000 })).data;
+}
+
+/** Saves, and answers when what was saved is what runs: the next message of this caller meets it. */
+export async function commitChains(context: ApiContext, work: Work, tenantId: string): Promise<void> {
+  await commit(context, work, 'RULE_CHAIN');
+  await context.control.chains.settled(tenantId);
 }

@@ -4,11 +4,11 @@ import { type ChainFile, checkGraph, exportChain, readChainFile } from '../graph
 import { isUuid, newId } from '../id.ts';
 import type { Doc } from '../store.ts';
 import { Work } from '../work.ts';
-import { chainsOf, graphOf, newChain, saveGraph } from './chain-docs.ts';
+import { chainsOf, commitChains, graphOf, newChain, saveGraph } from './chain-docs.ts';
 import type { ApiContext, Caller } from './context.ts';
 import { badRequest } from './errors.ts';
 import { requiredObject } from './required.ts';
-import { checkName, commit } from './save.ts';
+import { checkName } from './save.ts';
 import { AnyJson, typed } from './schemas.ts';
 import { isTrue } from './telemetry-target.ts';
 
@@ -69,7 +69,7 @@ export default async function ruleChainFiles(plain: FastifyInstance, context: Ap
       };
       saveGraph(work, chain, checkGraph(metadata, options), updated ? undefined : 0);
     }
-    await commit(context, work, 'RULE_CHAIN');
+    await commitChains(context, work, caller.tenantId);
     return entries.map(({ chain, updated }) => ({
       tenantId: { entityType: 'TENANT', id: caller.tenantId },
       ruleChainId: { entityType: 'RULE_CHAIN', id: chain.id },

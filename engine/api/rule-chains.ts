@@ -7,13 +7,13 @@ import type { EntityRef } from '../message.ts';
 import type { Doc } from '../store.ts';
 import { Work } from '../work.ts';
 import { readable, writable } from './access.ts';
-import { chainJson, chainsOf, graphOf, metadataJson, newChain, saveGraph } from './chain-docs.ts';
+import { chainJson, chainsOf, commitChains, graphOf, metadataJson, newChain, saveGraph } from './chain-docs.ts';
 import { OUTPUT_NODE, renameOutputs, usageOf } from './chain-outputs.ts';
 import type { ApiContext, Caller } from './context.ts';
 import { badRequest } from './errors.ts';
 import { idList, PAGE_QUERY, pageLink, pageOf } from './paging.ts';
 import { idOf, requiredObject } from './required.ts';
-import { checkName, commit } from './save.ts';
+import { checkName } from './save.ts';
 import { AnyJson, IdParams, typed } from './schemas.ts';
 import { isTrue } from './telemetry-target.ts';
 
@@ -72,13 +72,13 @@ export default async function ruleChains(plain: FastifyInstance, context: ApiCon
       if (!stored) {
         const chain = newChain(caller.tenantId, { name, type, ...own }, context.now());
         work.docs.push({ doc: chain, expects: 0 });
-        await commit(context, work, 'RULE_CHAIN');
+        await commitChains(context, work, caller.tenantId);
         return chainJson(await reread(chain));
       }
       const { metadata } = await graphOf(store, caller.tenantId, stored.id);
       const chain = { ...stored, name, kind: type, body: { ...stored.body, ...own } };
       saveGraph(work, chain, withEntry(metadata, idOf(fields, 'firstRuleNodeId', 'RULE_NODE')), versionOf(fields));
-      await commit(context, work, 'RULE_CHAIN');
+      await commitChains(context, work, caller.tenantId);
       return chainJson(await reread(stored));
     },
   );
@@ -102,7 +102,7 @@ export default async function ruleChains(plain: FastifyInstance, context: ApiCon
       const work = new Work();
       work.docs.push({ remove: { collection: 'RULE_CHAIN', tenantId, id } }, { remove: { collection: 'RULE_CHAIN_METADATA', tenantId, id } });
       for (const entity of [chainRef(id), ...metadata.nodes.map((node) => node.id!)]) work.purges.push({ tenantId, entity });
-      await commit(context, work, 'RULE_CHAIN');
+      await commitChains(context, work, caller.tenantId);
       return reply.code(200).send();
     },
   );
@@ -118,7 +118,7 @@ export default async function ruleChains(plain: FastifyInstance, context: ApiCon
       const { data: roots } = await store.docs('RULE_CHAIN', caller.tenantId, { states: ['ROOT'] });
       for (const root of roots) work.docs.push({ doc: { ...root, state: null } });
       work.docs.push({ doc: { ...chain, state: 'ROOT' } });
-      await commit(context, work, 'RULE_CHAIN');
+      await commitChains(context, work, caller.tenantId);
       return chainJson(await reread(chain));
     },
   );
@@ -135,7 +135,7 @@ export default async function ruleChains(plain: FastifyInstance, context: ApiCon
       const options = { chainId: chain.id, nodes: context.nodes, current: null, chainName: () => null, newId: () => newId(now), now };
       const work = new Work();
       saveGraph(work, chain, checkGraph(template.metadata, options), 0);
-      await commit(context, work, 'RULE_CHAIN');
+      await commitChains(context, work, caller.tenantId);
       return chainJson(await reread(chain));
     },
   );
@@ -177,7 +177,7 @@ export default async function ruleChains(plain: FastifyInstance, context: ApiCon
       if (!metadata.nodes.some((kept) => kept.id!.id === node.id!.id)) work.purges.push({ tenantId: chain.tenantId, entity: node.id! });
     }
     if (query.updateRelated === undefined || isTrue(query.updateRelated)) await renameOutputs(work, store, chain, current, metadata);
-    await commit(context, work, 'RULE_CHAIN');
+    await commitChains(context, work, caller.tenantId);
     return metadataJson(await reread(chain), metadata);
   });
 
