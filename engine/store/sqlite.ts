@@ -27,6 +27,8 @@ export interface SqliteOptions {
   readonly pendingLimit?: number;
   /** How often what is over its time is swept away. */
   readonly sweepMs?: number;
+  /** After this time at most, telemetry is sorted from the journal into its tables. */
+  readonly flushMs?: number;
   readonly now?: () => number;
   /** Called at named points of a commit: fault tests end the process there. */
   readonly onPoint?: (name: string) => void;
@@ -50,6 +52,12 @@ export async function openSqliteBackend(options: SqliteOptions): Promise<Backend
   }
 }
 
+/** Steps of our own, and works that remove telemetry, are alone in their transaction: they rely on memory and tables saying the same. */
+function sizeOf(step: Step): number {
+  if (typeof step === 'function' || step.telemetryRemovals.length > 0) return Number.POSITIVE_INFINITY;
+  return step.telemetry.length + step.messages.length + step.events.length + step.docs.length + 1;
+}
+
 /** The number of lanes decides which lane a message is in: it can not change under messages that wait. */
 function fixedLanes(db: Database, lanes: number): number {
   db.run("INSERT INTO settings (name, value) VALUES ('lanes', CAST(? AS INTEGER)) ON CONFLICT DO NOTHING", lanes);
@@ -60,11 +68,10 @@ function compose(
   db: Database,
   lanes: number,
   now: () => number,
-  { pendingLimit = 100_000, sweepMs = 10_000, onPoint = () => {} }: SqliteOptions,
+  { pendingLimit = 100_000, sweepMs = 10_000, flushMs = 3000, onPoint = () => {} }: SqliteOptions,
 ): Backend {
   const numbers = new Numbers(db);
   const checkpoints = new Checkpoints(db);
-  const telemetry = new Telemetry(db, numbers);
   const events = new Events(db, numbers);
   const listeners = new Set<(changes: readonly Change[]) => void>();
   const committer = new Committer<Step>({
@@ -75,11 +82,12 @@ function compose(
     onPoint,
     onWritten: (rows) => checkpoints.wrote(rows),
     applier: applier(),
-    sizeOf: (step) => (typeof step === 'function' ? 1 : step.telemetry.length + step.messages.length + step.events.length + step.docs.length + 1),
+    sizeOf,
     onChanges: (changes) => {
       for (const listener of listeners) listener(changes);
     },
   });
+  const telemetry = new Telemetry({ db, numbers, now, flushMs, commit: (step) => committer.commit(step) });
   const queue = new SqliteQueue({ db, numbers, lanes, pendingLimit, now, commit: (step) => committer.commit(step) });
 
   function applier(): Applier<Step> {
@@ -91,14 +99,15 @@ function compose(
         if (step.relations.length > 0) writeRelations(db, step.relations);
         if (step.events.length + step.eventRemovals.length > 0) events.write(step);
         if (step.deadLetters.length + step.deadLetterRemovals.length > 0) writeDeadLetters(db, step);
-        telemetry.write(step.telemetry);
-        for (const removal of step.telemetryRemovals) telemetry.remove(removal);
+        telemetry.write(step.telemetry, attempt);
+        for (const removal of step.telemetryRemovals) telemetry.remove(removal, attempt);
         queue.apply(step, attempt);
         for (const { tenantId, entity } of step.purges) {
           purgeRelations(db, tenantId, entity);
           purgeAlarms(db, tenantId, entity.id, attempt.changes);
           queue.purge(tenantId, entity.id, attempt);
-          numbers.retireEntity(tenantId, entity);
+          const retired = numbers.retireEntity(tenantId, entity);
+          if (retired !== null) telemetry.purge(retired, attempt);
         }
       },
       finish(steps, attempt) {
@@ -108,6 +117,7 @@ function compose(
           queue.append(messages, attempt);
           onPoint('after-append');
         }
+        telemetry.finish(attempt);
         writeCounts(db, numbers, works);
       },
       committed(step) {
@@ -134,6 +144,7 @@ function compose(
     async close() {
       stopSweep();
       queue.close();
+      telemetry.close();
       await committer.close();
       await checkpoints.close();
       db.close();

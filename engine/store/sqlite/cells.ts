@@ -1,7 +1,7 @@
 import type { KeyValue } from '#engine/json.ts';
 import type { Point } from '#engine/store.ts';
 import type { Numbers } from './numbers.ts';
-import { type Cell, cellOf, fromCell, typeNumber } from './values.ts';
+import { type Cell, fromCell, typeNumber } from './values.ts';
 
 /**
  * Telemetry as it is stored. A key and its type are one number (`key * 8 + type`), so that a row names both without text.
@@ -15,13 +15,6 @@ export const typeOf = (code: number): number => code % 8;
 export const codeOf = (numbers: Numbers, [key, value]: KeyValue): number => numbers.key(key) * 8 + typeNumber(value);
 
 const cellText = (cell: Cell): string => (typeof cell === 'number' ? String(cell) : JSON.stringify(cell));
-
-/** The text of a history row. A key that comes twice keeps its last value when it is read. */
-export function cellsText(numbers: Numbers, values: readonly KeyValue[]): string {
-  let text = '';
-  for (const pair of values) text += `${text ? ',' : ''}${codeOf(numbers, pair)},${cellText(cellOf(pair[1]))}`;
-  return `[${text}]`;
-}
 
 export function parseCells(text: string): Cells {
   const flat = JSON.parse(text) as Cell[];

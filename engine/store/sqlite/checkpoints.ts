@@ -29,7 +29,7 @@ export class Checkpoints {
 
   /** After each transaction. @param rows about how many rows it wrote. */
   wrote(rows: number): void {
-    this.sinceAsked += rows + 4;
+    this.sinceAsked += Math.min(rows, START_PAGES / 4) + 4;
     if (this.busy || this.sinceAsked < START_PAGES) return;
     this.sinceAsked = 0;
     if (statSync(`${this.db.file}-wal`).size < START_PAGES * 4096) return;

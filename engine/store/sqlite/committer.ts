@@ -52,7 +52,7 @@ export interface CommitterOptions<W> {
   /** After each transaction, with its rough size. */
   readonly onWritten: (rows: number) => void;
   readonly onChanges: (changes: readonly Change[]) => void;
-  /** Rough cost of a work, in rows. */
+  /** Rough cost of a work, in rows; Infinity: alone in its transaction. */
   readonly sizeOf: (work: W) => number;
 }
 

@@ -13,7 +13,8 @@ export const MIGRATIONS: readonly Migration[] = [
     version: 1,
     sql: `
 CREATE TABLE settings (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
-CREATE TABLE entities (n INTEGER PRIMARY KEY, tenantId TEXT NOT NULL, entityType TEXT NOT NULL, id TEXT NOT NULL, UNIQUE (tenantId, id, entityType));
+-- AUTOINCREMENT: the number of a deleted entity never becomes another's, whatever rows are still under it.
+CREATE TABLE entities (n INTEGER PRIMARY KEY AUTOINCREMENT, tenantId TEXT NOT NULL, entityType TEXT NOT NULL, id TEXT NOT NULL, UNIQUE (tenantId, id, entityType));
 CREATE TABLE owners (n INTEGER PRIMARY KEY, tenantId TEXT NOT NULL, id TEXT NOT NULL, UNIQUE (tenantId, id));
 CREATE TABLE keys (n INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE);
 
@@ -33,7 +34,7 @@ CREATE TABLE attributes (entity INTEGER NOT NULL, scope INTEGER NOT NULL, key TE
 CREATE TABLE history (entity INTEGER NOT NULL, ts INTEGER NOT NULL, expiresAt INTEGER, cells TEXT NOT NULL, PRIMARY KEY (entity, ts)) WITHOUT ROWID;
 CREATE INDEX history_expiry ON history (expiresAt) WHERE expiresAt IS NOT NULL;
 CREATE TABLE latest (entity INTEGER PRIMARY KEY, cells TEXT NOT NULL);
--- Samples that are durable and not yet sorted into history and latest (telemetry.ts says why).
+-- Samples that are durable and not yet sorted into history and latest (journal.ts says why).
 CREATE TABLE journal (seq INTEGER PRIMARY KEY, samples TEXT NOT NULL);
 
 CREATE TABLE relations (

@@ -83,13 +83,13 @@ export class Numbers {
   }
 
   /** The entity's next rows get another number; what stands under the old one is swept away later. */
-  retireEntity(tenantId: string, entity: EntityRef): void {
+  retireEntity(tenantId: string, entity: EntityRef): number | null {
     const n = this.knownEntity(tenantId, entity);
-    if (n === null) return;
-    // The number stays taken by its row in `purged`, under a name that nobody can ask for, so that it is not given out again before the sweep.
+    if (n === null) return null;
     this.db.run('INSERT INTO purged (entity) VALUES (?)', n);
     this.db.run("UPDATE entities SET tenantId = '', id = ?, entityType = '' WHERE n = ?", `purged ${n}`, n);
     this.entities.forget(tenantId + entity.id + entity.entityType);
+    return n;
   }
 
   owner(tenantId: string, id: string): number {

@@ -2,11 +2,13 @@ import type { EntityRef } from '#engine/message.ts';
 import type { HistoryQuery, Point } from '#engine/store.ts';
 import type { TelemetryRemoval, TelemetryWrite } from '#engine/work.ts';
 import { Buckets } from './aggregate.ts';
-import { type Cells, cellsText, codeOf, formatCells, formatLatest, type LatestCells, parseCells, parseLatest, pointOf } from './cells.ts';
+import { type Cells, formatCells, formatLatest, type LatestCells, parseCells, parseLatest, pointOf } from './cells.ts';
+import type { Attempt } from './committer.ts';
 import type { Database } from './database.ts';
+import { Journal, type JournalOptions } from './journal.ts';
 import type { Numbers } from './numbers.ts';
 import { breathe } from './page.ts';
-import { cellOf } from './values.ts';
+import { joined, joinLatest, type RecentEntity, type RecentSample } from './recent.ts';
 
 const STEP = 1000;
 
@@ -15,57 +17,62 @@ interface HistoryRow {
   cells: string;
 }
 
+/** Telemetry in its tables, and what the journal still has of it. */
 export class Telemetry {
   private readonly db: Database;
   private readonly numbers: Numbers;
+  private readonly journal: Journal;
 
-  constructor(db: Database, numbers: Numbers) {
-    this.db = db;
-    this.numbers = numbers;
+  constructor(options: Omit<JournalOptions, 'sortIn'>) {
+    this.db = options.db;
+    this.numbers = options.numbers;
+    this.journal = new Journal({ ...options, sortIn: (entity, recent) => this.sortIn(entity, recent) });
   }
 
-  /** Latest values are written once an entity, however many samples of it there are. */
-  write(writes: readonly TelemetryWrite[]): void {
-    const touched = new Map<number, LatestCells>();
-    for (const write of writes) {
-      if (write.values.length === 0) continue;
-      const entity = this.numbers.entity(write.tenantId, write.entity);
-      if (write.history) this.writeHistory(entity, write);
-      if (!write.latest) continue;
-      let cells = touched.get(entity);
-      if (!cells) {
-        cells = this.readLatest(entity);
-        touched.set(entity, cells);
-      }
-      for (const pair of write.values) {
-        const code = codeOf(this.numbers, pair);
-        const key = Math.floor(code / 8);
-        const old = cells.get(key);
-        if (!old || write.ts >= old.ts) cells.set(key, { code, ts: write.ts, cell: cellOf(pair[1]) });
-      }
+  write(writes: readonly TelemetryWrite[], attempt: Attempt): void {
+    this.journal.write(writes, attempt);
+  }
+
+  finish(attempt: Attempt): void {
+    this.journal.finish(attempt);
+  }
+
+  purge(entity: number, attempt: Attempt): void {
+    // After the transaction's own samples have come to memory.
+    attempt.wake(() => this.journal.drop(entity));
+  }
+
+  close(): void {
+    this.journal.close();
+  }
+
+  private sortIn(entity: number, { samples, latest }: RecentEntity): void {
+    for (const [ts, sample] of samples) {
+      const inserted = this.db.run(
+        'INSERT INTO history (entity, ts, expiresAt, cells) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING',
+        entity,
+        ts,
+        sample.expiresAt,
+        sample.text,
+      );
+      if (inserted === 1) continue;
+      const stored = this.db.get<{ expiresAt: number | null; cells: string }>(
+        'SELECT expiresAt, cells FROM history WHERE entity = ? AND ts = ?',
+        entity,
+        ts,
+      )!;
+      const { expiresAt, text } = joined({ expiresAt: stored.expiresAt, text: stored.cells }, sample);
+      this.db.run('UPDATE history SET expiresAt = ?, cells = ? WHERE entity = ? AND ts = ?', expiresAt, text, entity, ts);
     }
-    for (const [entity, cells] of touched) this.saveLatest(entity, cells);
+    if (latest.size === 0) return;
+    const cells = this.storedLatest(entity);
+    joinLatest(cells, latest);
+    this.saveLatest(entity, cells);
   }
 
-  private writeHistory(entity: number, { ts, expiresAt, values }: TelemetryWrite): void {
-    const text = cellsText(this.numbers, values);
-    if (
-      this.db.run('INSERT INTO history (entity, ts, expiresAt, cells) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING', entity, ts, expiresAt, text) === 1
-    )
-      return;
-    const stored = this.db.get<{ expiresAt: number | null; cells: string }>(
-      'SELECT expiresAt, cells FROM history WHERE entity = ? AND ts = ?',
-      entity,
-      ts,
-    )!;
-    const cells = parseCells(stored.cells);
-    for (const [key, cell] of parseCells(text)) cells.set(key, cell);
-    // Values of one moment are one row: the longer life wins for all of them.
-    const until = stored.expiresAt === null || expiresAt === null ? null : Math.max(stored.expiresAt, expiresAt);
-    this.db.run('UPDATE history SET expiresAt = ?, cells = ? WHERE entity = ? AND ts = ?', until, formatCells(cells), entity, ts);
-  }
-
-  remove({ tenantId, entity, keys, range, removeLatest, rewriteLatest }: TelemetryRemoval): void {
+  /** In a transaction that no other work is in. */
+  remove({ tenantId, entity, keys, range, removeLatest, rewriteLatest }: TelemetryRemoval, attempt: Attempt): void {
+    this.journal.sortInAll(attempt);
     const n = this.numbers.knownEntity(tenantId, entity);
     if (n === null) return;
     const removed = new Set(keys.map((key) => this.numbers.knownKey(key)).filter((key) => key !== null));
@@ -89,7 +96,7 @@ export class Telemetry {
       after = rows.at(-1)!.ts;
     }
     if (!removeLatest) return;
-    const latest = this.readLatest(n);
+    const latest = this.storedLatest(n);
     for (const key of removed) {
       const old = latest.get(key);
       if (!old || old.ts < startTs || old.ts >= endTs) continue;
@@ -122,7 +129,8 @@ export class Telemetry {
     const n = this.numbers.knownEntity(tenantId, entity);
     const points = new Map<string, Point>();
     if (n === null) return points;
-    const cells = this.readLatest(n);
+    const cells = this.storedLatest(n);
+    for (const newer of this.journal.latest(n)) joinLatest(cells, newer);
     for (const key of keys?.map((name) => this.numbers.knownKey(name)) ?? cells.keys()) {
       const found = key === null ? undefined : cells.get(key);
       if (found) points.set(this.numbers.keyName(key!), pointOf(found.ts, found.code, found.cell));
@@ -197,17 +205,45 @@ export class Telemetry {
     descending: boolean,
     now: number,
   ): AsyncGenerator<{ ts: number; cells: Cells }> {
-    const text = `SELECT ts, cells FROM history WHERE entity = ? AND ts >= ? AND ts < ? AND (expiresAt IS NULL OR expiresAt > ?) ORDER BY ts ${descending ? 'DESC' : 'ASC'} LIMIT ${STEP}`;
+    const order = descending ? 'DESC' : 'ASC';
+    const text = `SELECT ts, cells FROM history WHERE entity = ? AND ts >= ? AND ts < ? AND (expiresAt IS NULL OR expiresAt > ?) ORDER BY ts ${order} LIMIT ${STEP}`;
+    // As it is now: what is sorted in while we read is in here too, and joins with itself.
+    const recent = this.recentRows(entity, startTs, endTs, descending, now);
+    let next = 0;
     let from = startTs;
     let to = endTs;
     for (;;) {
       const rows = this.db.all<HistoryRow>(text, entity, from, to, now);
-      for (const { ts, cells } of rows) yield { ts, cells: parseCells(cells) };
-      if (rows.length < STEP) return;
+      for (const { ts, cells } of rows) {
+        while (next < recent.length && (descending ? recent[next]!.ts > ts : recent[next]!.ts < ts)) {
+          yield { ts: recent[next]!.ts, cells: parseCells(recent[next]!.text) };
+          if (++next % STEP === 0) await breathe();
+        }
+        const stored = parseCells(cells);
+        if (recent[next]?.ts === ts) for (const [key, cell] of parseCells(recent[next++]!.text)) stored.set(key, cell);
+        yield { ts, cells: stored };
+      }
+      if (rows.length < STEP) break;
       if (descending) to = rows.at(-1)!.ts;
       else from = rows.at(-1)!.ts + 1;
       await breathe();
     }
+    while (next < recent.length) {
+      yield { ts: recent[next]!.ts, cells: parseCells(recent[next]!.text) };
+      if (++next % STEP === 0) await breathe();
+    }
+  }
+
+  private recentRows(entity: number, startTs: number, endTs: number, descending: boolean, now: number): { ts: number; text: string }[] {
+    const found = new Map<number, RecentSample>();
+    for (const { samples } of this.journal.recent(entity)) {
+      for (const [ts, sample] of samples) {
+        if (ts < startTs || ts >= endTs || (sample.expiresAt !== null && sample.expiresAt <= now)) continue;
+        const older = found.get(ts);
+        found.set(ts, older ? joined(older, sample) : sample);
+      }
+    }
+    return [...found].map(([ts, { text }]) => ({ ts, text })).sort((a, b) => (descending ? b.ts - a.ts : a.ts - b.ts));
   }
 
   /** Removes some of what is expired or belongs to deleted entities. True when there is more. */
@@ -216,7 +252,7 @@ export class Telemetry {
     return expired === STEP;
   }
 
-  private readLatest(entity: number): LatestCells {
+  private storedLatest(entity: number): LatestCells {
     return parseLatest(this.db.get<{ cells: string }>('SELECT cells FROM latest WHERE entity = ?', entity)?.cells);
   }
 

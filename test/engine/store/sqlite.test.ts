@@ -280,7 +280,7 @@ describe('sqlite: what is over', () => {
   let running: Awaited<ReturnType<typeof sqlite.start>>;
   let now = 1000;
   before(async () => {
-    running = await sqlite.start({ now: () => now, sweepMs: 5 });
+    running = await sqlite.start({ now: () => now, sweepMs: 5, flushMs: 5 });
   });
   after(() => running.stop());
 
@@ -290,10 +290,10 @@ describe('sqlite: what is over', () => {
     reader.close();
     return n;
   };
-  const gone = (sql: string) =>
+  const until = (sql: string, n: number) =>
     within(
       (async () => {
-        while (count(sql) > 0) await new Promise((resolve) => setTimeout(resolve, 5));
+        while (count(sql) !== n) await new Promise((resolve) => setTimeout(resolve, 5));
       })(),
       sql,
     );
@@ -322,12 +322,13 @@ describe('sqlite: what is over', () => {
       for (const type of ['DEBUG_RULE_NODE', 'ERROR']) work.events.push({ id: newId(), tenantId, entity, type, createdTime: 1, body: {} });
       work.attributes.push({ tenantId, entity: deleted, scope: 'SERVER_SCOPE', key: 'a', value: { type: 'LONG', value: 1 }, lastUpdateTs: 1 });
     });
+    await until('SELECT count(*) AS n FROM history', 4500);
     await commit(running.backend, (work) => work.purges.push({ tenantId, entity: deleted }));
     now = 8 * 86_400_000;
-    await gone('SELECT count(*) AS n FROM purged');
-    await gone('SELECT count(*) AS n FROM attributes');
-    await gone("SELECT count(*) AS n FROM events WHERE type = 'DEBUG_RULE_NODE'");
-    await gone('SELECT count(*) - 1500 AS n FROM history');
+    await until('SELECT count(*) AS n FROM purged', 0);
+    await until('SELECT count(*) AS n FROM attributes', 0);
+    await until("SELECT count(*) AS n FROM events WHERE type = 'DEBUG_RULE_NODE'", 0);
+    await until('SELECT count(*) AS n FROM history', 1500);
     assert.equal(count('SELECT count(*) AS n FROM latest'), 1);
     assert.equal(count("SELECT count(*) AS n FROM events WHERE type = 'ERROR'"), 1);
   });
