@@ -1,5 +1,6 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { constants, setPriority } from 'node:os';
 import { dirname, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -8,18 +9,50 @@ import type { HostLimits } from './host.ts';
 import { hostSource } from './host-source.ts';
 
 const APP = resolve(dirname(fileURLToPath(import.meta.url)), '../..');
-/** isolated-vm's loader asks whether this is Alpine; nothing else outside of the program is readable. */
-const READABLE = [APP, '/etc/alpine-release'];
+/** The folder of packages that isolated-vm is in. */
+const PACKAGES = createRequire(import.meta.url)
+  .resolve('isolated-vm')
+  .replace(/([\\/]node_modules)[\\/].*$/, '$1');
+/** Packages, and not the program's folder: by default the data, with its keys, is in there. isolated-vm's loader asks whether this is Alpine. */
+const READABLE = [PACKAGES, resolve(APP, 'package.json'), '/etc/alpine-release'];
 const MAX_STDERR_CHARS = 4000;
 
+const firstThatIs = (paths: readonly string[]): string | undefined => paths.find((path) => existsSync(path));
+const NICE = firstThatIs(['/usr/bin/nice', '/bin/nice']);
+let setpriv: string | null | undefined;
+
+/** util-linux has the option, BusyBox has not. */
+function setprivPath(): string | null {
+  if (setpriv === undefined) {
+    const path = firstThatIs(['/usr/bin/setpriv', '/bin/setpriv']);
+    setpriv = path !== undefined && spawnSync(path, ['--pdeathsig', 'KILL', 'true']).status === 0 ? path : null;
+  }
+  return setpriv;
+}
+
 /**
- * `nice` for the whole process, as setting the priority later reaches its main thread only; `setpriv` has the kernel end a host whose parent is gone,
- * also one that is stuck in a script. Both are there on Linux; elsewhere the host does with less.
+ * The command line of a host. `nice` for the whole process, as setting the priority later reaches its main thread only; `setpriv` has the kernel end a host
+ * whose parent is gone, also one that is stuck in a script. Where one is missing the host does with less.
  */
-function wrapped(command: string[], isLow: boolean): string[] {
-  const nice = ['/usr/bin/nice', '/bin/nice'].find((path) => existsSync(path));
-  const setpriv = ['/usr/bin/setpriv', '/bin/setpriv'].find((path) => existsSync(path));
-  return [...(isLow && nice ? [nice, '-n', '19'] : []), ...(setpriv ? [setpriv, '--pdeathsig', 'KILL'] : []), ...command];
+export function hostCommand(limits: HostLimits, isLow: boolean): [command: string, ...args: string[]] {
+  const readable = READABLE.map((path) => `--allow-fs-read=${path}`);
+  const node = [
+    process.execPath,
+    '--permission',
+    '--allow-addons',
+    ...readable,
+    '--no-warnings',
+    '--input-type=module',
+    '--eval',
+    hostSource(),
+    JSON.stringify(limits),
+  ];
+  const endsWithParent = setprivPath();
+  return [
+    ...(isLow && NICE !== undefined ? [NICE, '-n', '19'] : []),
+    ...(endsWithParent === null ? [] : [endsWithParent, '--pdeathsig', 'KILL']),
+    ...node,
+  ] as [string];
 }
 
 export interface HostEvents {
@@ -40,11 +73,7 @@ export class HostProcess {
   readonly defined = new Set<number>();
 
   constructor(limits: HostLimits, isLow: boolean, events: HostEvents) {
-    const flags = ['--permission', '--allow-addons', ...READABLE.map((path) => `--allow-fs-read=${path}`), '--no-warnings'];
-    const [command, ...args] = wrapped(
-      [process.execPath, ...flags, '--input-type=module', '--eval', hostSource(), JSON.stringify(limits)],
-      isLow,
-    ) as [string, ...string[]];
+    const [command, ...args] = hostCommand(limits, isLow);
     // In our process group (not detached), with its two pipes and nothing else.
     this.#child = spawn(command, args, { env: {}, stdio: ['pipe', 'pipe', 'pipe'], cwd: APP });
     if (isLow && this.#child.pid !== undefined) lowerPriority(this.#child.pid);

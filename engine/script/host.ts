@@ -22,6 +22,9 @@ export interface HostLimits {
   readonly inThread: boolean;
 }
 
+// Its command line holds its whole source: nothing for a list of processes.
+process.title = 'fieldbridge script host';
+
 const limits = JSON.parse(process.argv.at(-1) ?? '{}') as HostLimits;
 const scripts = new Map<number, Definition>();
 const cellOf = new Map<number, Cell>();

@@ -111,14 +111,6 @@ export class Lane {
     return this.#queued;
   }
 
-  get pid(): number | undefined {
-    return this.#host?.pid;
-  }
-
-  get failedStarts(): number {
-    return this.#failedStarts;
-  }
-
   add(unit: Unit): void {
     this.#queue.push(unit);
     this.#queued += callsOf(unit);
@@ -249,7 +241,6 @@ export class Lane {
   }
 
   #ended(stderr: string): void {
-    const wasReady = this.#failedStarts === 0 && this.#flights.length > 0;
     const stuck = this.#stuck;
     this.#stuck = null;
     this.#host = null;
@@ -259,11 +250,12 @@ export class Lane {
       this.#queue.unshift(...flight.units.values());
       for (const unit of flight.units.values()) this.#queued += callsOf(unit);
     }
-    if (begun === undefined) this.#failedStarts++;
+    // Calls wait, as nothing may be judged by a host that does not come up; whoever runs the program has to know.
+    if (begun === undefined && ++this.#failedStarts === 3) process.emitWarning(`Script hosts do not start: ${stderr.trim() || 'no reason given'}`);
     const delay = this.#failedStarts > 1 ? Math.min(MAX_RESTART_DELAY_MS, 50 * 2 ** this.#failedStarts) : 0;
     const again = (): void => {
       this.#restart = null;
-      if (wasReady || this.options.idleMs === undefined || !this.isIdle) this.start();
+      if (this.options.idleMs === undefined || !this.isIdle) this.start();
     };
     if (delay === 0) again();
     else this.#restart = setTimeout(again, delay);
