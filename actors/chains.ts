@@ -1,12 +1,14 @@
 import { type ActorRefFrom, createActor, waitFor } from 'xstate';
-import type { ChainMetadata, CompiledChain } from '#engine/chain.ts';
+import type { ChainMetadata, CompiledChain, CompiledNode } from '#engine/chain.ts';
 import { type CompileDeps, startChain, stopChain } from '#engine/compile.ts';
 import type { Control } from '#engine/control.ts';
+import { lifecycleEvent } from '#engine/debug.ts';
 import type { Message } from '#engine/message.ts';
 import type { Backend, Change } from '#engine/queue.ts';
 import type { ChainLookup } from '#engine/run.ts';
 import type { EntityCache } from '#engine/services/entities.ts';
 import type { Services } from '#engine/services.ts';
+import { Work } from '#engine/work.ts';
 import { chainMachine } from './rule-chain.ts';
 
 type ChainActor = ActorRefFrom<typeof chainMachine>;
@@ -20,7 +22,7 @@ export interface ChainsOptions {
   readonly backend: Backend;
   readonly entities: EntityCache;
   /** Everything of the compiler's that is not made here. */
-  readonly compile: Omit<CompileDeps, 'chains' | 'entities' | 'commit'>;
+  readonly compile: Omit<CompileDeps, 'chains' | 'entities' | 'commit' | 'started'>;
   readonly now: () => number;
 }
 
@@ -58,7 +60,10 @@ export function createChains({ backend, entities, compile, now }: ChainsOptions)
     ]);
     if (!chain) return null;
     const graph: ChainMetadata = metadata ? (metadata.body as unknown as ChainMetadata) : { firstNodeIndex: null, nodes: [], connections: [] };
-    const started = await startChain(chain, graph, deps, previous ?? undefined);
+    const work = new Work();
+    const note = (node: CompiledNode) => work.events.push(lifecycleEvent(node, previous?.byId.has(node.info.id) ? 'UPDATED' : 'STARTED', compile));
+    const started = await startChain(chain, graph, { ...deps, started: note }, previous ?? undefined);
+    if (!work.isEmpty) await backend.commit(work).catch((cause: unknown) => compile.log.warn({ err: cause }, 'lifecycle of rule nodes not stored'));
     if (previous) stopChain(previous, started);
     if (entries.has(doc.id)) return started;
     stopChain(started); // removed meanwhile

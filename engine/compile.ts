@@ -20,6 +20,8 @@ export interface CompileDeps {
   commit(work: Work): Promise<void>;
   newId(): string;
   now(): number;
+  /** A node was started, or could not be (`compiled.problem`). Not called for one that goes on as it ran. */
+  started?(node: CompiledNode): void;
   /** Id of this process in events. */
   readonly server: string;
   readonly log: { warn(details: object, text: string): void; info(details: object, text: string): void };
@@ -113,6 +115,7 @@ async function startNode(node: ChainNode, place: number, chain: Doc, deps: Compi
   };
   if (!definition) {
     compiled.problem = `Rule node type '${node.type}' is not supported!`;
+    deps.started?.(compiled);
     return compiled;
   }
   const timers: Timer[] = [];
@@ -143,6 +146,7 @@ async function startNode(node: ChainNode, place: number, chain: Doc, deps: Compi
     compiled.problem = errorText(cause);
     deps.log.info({ chain: chain.id, node: info.id, reason: compiled.problem }, 'rule node can not be used');
   }
+  deps.started?.(compiled);
   return compiled;
 }
 
