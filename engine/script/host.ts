@@ -174,10 +174,10 @@ async function runCalls(first: Cell, calls: readonly Call[], text: string): Prom
         patience = 1;
         continue;
       }
-      // A machine that gave the script no time is no fault of the script: once more, up to the wall limit.
-      const starved = segment.cpuMs < limits.cpuMs * 0.9 && performance.now() - started < limits.wallMs && patience === 1;
-      if (starved) {
-        patience = limits.wallMs / limits.cpuMs;
+      // A machine that gave the script no time is no fault of the script: once more, as much longer as it was short of time, up to the wall limit.
+      const elapsedMs = performance.now() - started;
+      if (segment.cpuMs < limits.cpuMs * 0.9 && elapsedMs < limits.wallMs) {
+        patience = Math.min(limits.wallMs / limits.cpuMs, Math.max(patience * 2, (elapsedMs / segment.cpuMs) * 1.2));
         continue;
       }
       patience = 1;
