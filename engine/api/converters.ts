@@ -13,7 +13,7 @@ import { everyDocOf, listByIds, pageInMemory } from './lists.ts';
 import { idList, PAGE_QUERY, pageLink } from './paging.ts';
 import { idOf, requiredObject } from './required.ts';
 import { versionOf } from './rule-chains.ts';
-import { checkName, commit } from './save.ts';
+import { checkLimit, checkName, commit } from './save.ts';
 import { AnyJson, IdParams, typed } from './schemas.ts';
 import { isTrue } from './telemetry-target.ts';
 
@@ -47,6 +47,7 @@ export default async function converters(plain: FastifyInstance, context: ApiCon
       const id = idOf(fields, 'id', 'CONVERTER');
       const stored = id === null ? null : await writable(context, caller, converterRef(id));
       const doc = readConverter(caller, fields, stored, context.now());
+      if (!stored) await checkLimit(context, caller.tenantId, 'maxConverters', 'CONVERTER');
       const work = new Work();
       work.docs.push({ doc, expects: stored ? versionOf(fields) : 0 });
       await commit(context, work, 'CONVERTER');

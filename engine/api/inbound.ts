@@ -15,11 +15,16 @@ export default async function inbound(app: FastifyInstance, context: ApiContext)
     // A HEAD request is no uplink.
     exposeHeadRoute: false,
     config: { who: 'open' },
-    bodyLimit: context.maxUplinkBytes,
+    // Read to its end and then refused: whoever is cut off in the middle of sending sees a broken connection instead of the 413.
+    bodyLimit: 2 * context.maxUplinkBytes,
     schema: { tags: ['Inbound'], summary: 'An uplink of an HTTP-family integration' },
     async handler(request, reply) {
       const { type, routingKey } = request.params;
-      const answer = await context.control.integrations.inbound(type, routingKey, toInbound(request));
+      const inbound = toInbound(request);
+      if (inbound.body.length > context.maxUplinkBytes) {
+        return sendError(reply, 413, ErrorCode.BAD_REQUEST_PARAMS, `The body is larger than ${context.maxUplinkBytes} bytes`);
+      }
+      const answer = await context.control.integrations.inbound(type, routingKey, inbound);
       if (answer.written) {
         const { written } = answer;
         let told = false;
