@@ -25,6 +25,8 @@ export interface SqliteOptions {
   readonly pageLimit?: number;
   /** Downlinks of one integration that may wait; a new one beyond it ends the oldest. */
   readonly pendingLimit?: number;
+  /** Events of one entity and type that are kept, about. */
+  readonly eventLimit?: number;
   /** How often what is over its time is swept away. */
   readonly sweepMs?: number;
   /** After this time at most, telemetry is sorted from the journal into its tables. */
@@ -68,11 +70,11 @@ function compose(
   db: Database,
   lanes: number,
   now: () => number,
-  { pendingLimit = 100_000, sweepMs = 10_000, flushMs = 3000, onPoint = () => {} }: SqliteOptions,
+  { pendingLimit = 100_000, sweepMs = 10_000, flushMs = 3000, eventLimit = 20_000, onPoint = () => {} }: SqliteOptions,
 ): Backend {
   const numbers = new Numbers(db);
   const checkpoints = new Checkpoints(db);
-  const events = new Events(db, numbers);
+  const events = new Events(db, numbers, eventLimit);
   const listeners = new Set<(changes: readonly Change[]) => void>();
   const committer = new Committer<Step>({
     db,

@@ -7,8 +7,8 @@ import { breathe, pageOf } from './page.ts';
 
 const STEP = 500;
 const DEBUG_DAYS = 7;
-/** Of one entity and type: debug on a busy node makes thousands a second. */
-const CAP = 100_000;
+/** Removed by one step: neighbours in the table, so this is a millisecond or two. */
+const SWEEP_STEP = 2000;
 const DAY_MS = 86_400_000;
 
 interface Stored {
@@ -21,10 +21,15 @@ interface Stored {
 export class Events {
   private readonly db: Database;
   private readonly numbers: Numbers;
+  /** Of one entity and type: debug on a busy node makes thousands a second. */
+  private readonly cap: number;
   private nextSeq: number;
+  /** Written since the cap of their kind was last looked at, by entity number and type: to find the one at the cap is to read that many. */
+  private readonly written = new Map<string, number>();
 
-  constructor(db: Database, numbers: Numbers) {
+  constructor(db: Database, numbers: Numbers, cap: number) {
     this.db = db;
+    this.cap = cap;
     this.numbers = numbers;
     // Only breaks ties within a millisecond, in the order of writing: the clock's start is enough to stay above what is stored.
     this.nextSeq = Date.now() * 1000;
@@ -32,15 +37,18 @@ export class Events {
 
   write({ events, eventRemovals }: Work): void {
     for (const { id, tenantId, entity, type, createdTime, body } of events) {
+      const n = this.numbers.entity(tenantId, entity);
       this.db.run(
         'INSERT INTO events (entity, type, createdTime, seq, id, body) VALUES (?, ?, ?, ?, ?, ?)',
-        this.numbers.entity(tenantId, entity),
+        n,
         type,
         createdTime,
         this.nextSeq++,
         id,
         JSON.stringify(body),
       );
+      const kind = `${n} ${type}`;
+      this.written.set(kind, (this.written.get(kind) ?? 0) + 1);
     }
     for (const { tenantId, entity, type, ids, startTime = 0, endTime = Number.MAX_SAFE_INTEGER } of eventRemovals) {
       const n = this.numbers.knownEntity(tenantId, entity);
@@ -108,23 +116,28 @@ export class Events {
     let more = false;
     for (const { entity, type } of this.kinds()) {
       const oldest = type.startsWith('DEBUG_') ? now - DEBUG_DAYS * DAY_MS : 0;
-      const beyondCap = this.db.get<{ createdTime: number }>(
-        'SELECT createdTime FROM events WHERE entity = ? AND type = ? ORDER BY createdTime DESC LIMIT 1 OFFSET ?',
-        entity,
-        type,
-        CAP,
-      )?.createdTime;
-      const before = Math.max(oldest, beyondCap === undefined ? 0 : beyondCap + 1);
-      if (before === 0) continue;
+      const before = Math.max(oldest, this.beyondCap(entity, type));
+      if (before <= 0) continue;
       const removed = this.db.run(
-        `DELETE FROM events WHERE (entity, type, createdTime, seq) IN (SELECT entity, type, createdTime, seq FROM events WHERE entity = ?1 AND type = ?2 AND createdTime < ?3 LIMIT ${STEP})`,
+        `DELETE FROM events WHERE (entity, type, createdTime, seq) IN
+           (SELECT entity, type, createdTime, seq FROM events WHERE entity = ? AND type = ? AND createdTime < ? LIMIT ${SWEEP_STEP})`,
         entity,
         type,
         before,
       );
-      if (removed === STEP) more = true;
+      if (removed === SWEEP_STEP) more = true;
+      // Removed is room: the next look comes when it is used up, and at once when there is more to remove.
+      else if (removed > 0) this.written.delete(`${entity} ${type}`);
     }
     return more;
+  }
+
+  /** Events from before this moment are more than the cap allows; 0: they are not. */
+  private beyondCap(entity: number, type: string): number {
+    if ((this.written.get(`${entity} ${type}`) ?? 0) < this.cap / 10) return 0;
+    const sql = 'SELECT createdTime FROM events WHERE entity = ? AND type = ? ORDER BY createdTime DESC, seq DESC LIMIT 1 OFFSET ?';
+    const row = this.db.get<{ createdTime: number }>(sql, entity, type, this.cap);
+    return row ? row.createdTime + 1 : 0;
   }
 
   /** Pairs that have events, by jumping from one to the next in the primary key: a DISTINCT would read every row. */

@@ -1,14 +1,12 @@
 import assert from 'node:assert/strict';
-import { rmSync } from 'node:fs';
+import { rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { after, before, describe, test } from 'node:test';
 import { ConfigError, NotDurable } from '#engine/errors.ts';
 import { newId } from '#engine/id.ts';
-import { Committer } from '#engine/store/sqlite/committer.ts';
 import { openDatabase } from '#engine/store/sqlite/database.ts';
 import { MIGRATIONS } from '#engine/store/sqlite/migrations.ts';
-import { Numbers } from '#engine/store/sqlite/numbers.ts';
 import { openSqliteBackend } from '#engine/store/sqlite.ts';
 import { commit, device, doc, downlink, message, offBy, sqlite, temporaryFolder, within } from '#test/support/backend.ts';
 
@@ -126,111 +124,6 @@ describe('sqlite: a full disk', () => {
   });
 });
 
-describe('sqlite: commits', () => {
-  /** A committer over a real file with a disk that answers when it is told to. */
-  function slowDisk() {
-    const folder = temporaryFolder();
-    const db = openDatabase({
-      folder,
-      migrations: [
-        { version: 1, sql: 'CREATE TABLE a (x UNIQUE)' },
-        { version: 2, sql: MIGRATIONS[0]!.sql },
-      ],
-    });
-    const transactions: number[] = [];
-    const syncs: PromiseWithResolvers<void>[] = [];
-    const committer = new Committer<number>({
-      db,
-      numbers: new Numbers(db),
-      now: () => 0,
-      onPoint: () => {},
-      onWritten: () => {},
-      onChanges: () => {},
-      sizeOf: () => 1,
-      sync: () => {
-        const sync = Promise.withResolvers<void>();
-        syncs.push(sync);
-        return sync.promise;
-      },
-      applier: {
-        apply: (x) => void db.run('INSERT INTO a VALUES (?)', x),
-        finish: (works) => void transactions.push(works.length),
-        committed: () => {},
-      },
-    });
-    const turn = () => new Promise((resolve) => setImmediate(() => setImmediate(resolve)));
-    return {
-      committer,
-      transactions,
-      syncs,
-      turn,
-      stored: () => db.all<{ x: number }>('SELECT x FROM a ORDER BY x').map((row) => row.x),
-      async close() {
-        await committer.close();
-        db.close();
-        rmSync(folder, { recursive: true });
-      },
-    };
-  }
-
-  test('nobody is told before the disk has it; what comes meanwhile is the next transaction', async () => {
-    const disk = slowDisk();
-    const told: number[] = [];
-    const ask = (x: number) => disk.committer.commit(x).then(() => told.push(x));
-    const all = [ask(1), ask(2)];
-    await disk.turn();
-    all.push(ask(3), ask(4), ask(5));
-    await disk.turn();
-    assert.deepEqual([told, disk.transactions, disk.syncs.length], [[], [2], 1]);
-    disk.syncs[0]!.resolve();
-    await disk.turn();
-    assert.deepEqual([told, disk.transactions, disk.syncs.length], [[1, 2], [2, 3], 2]);
-    disk.syncs[1]!.resolve();
-    await Promise.all(all);
-    assert.deepEqual(told, [1, 2, 3, 4, 5]);
-    await disk.close();
-  });
-
-  test('a disk that fails to sync is asked again, and nobody is told until then', async () => {
-    const disk = slowDisk();
-    let told = false;
-    const asked = disk.committer.commit(1).then(() => {
-      told = true;
-    });
-    await disk.turn();
-    disk.syncs[0]!.reject(new Error('EIO'));
-    await disk.turn();
-    assert.deepEqual([told, disk.committer.health()], [false, { ok: false, reason: 'EIO' }]);
-    while (disk.syncs.length < 2) await new Promise((resolve) => setTimeout(resolve, 50));
-    disk.syncs[1]!.resolve();
-    await asked;
-    assert.deepEqual(disk.committer.health(), { ok: true });
-    await disk.close();
-  });
-
-  test('closing makes durable what was asked for before, and refuses what comes after', async () => {
-    const disk = slowDisk();
-    const asked = [1, 2].map((x) => disk.committer.commit(x));
-    const closed = disk.close();
-    disk.syncs[0]!.resolve();
-    await assert.rejects(disk.committer.commit(3), NotDurable);
-    await Promise.all([...asked, closed]);
-  });
-
-  test('a bug in one work takes nobody else down', async () => {
-    const disk = slowDisk();
-    const asked = [1, 1, 2].map((x) => disk.committer.commit(x));
-    await disk.turn();
-    disk.syncs[0]!.resolve();
-    assert.deepEqual(
-      (await Promise.allSettled(asked)).map((outcome) => outcome.status),
-      ['fulfilled', 'rejected', 'fulfilled'],
-    );
-    assert.deepEqual(disk.stored(), [1, 2]);
-    await disk.close();
-  });
-});
-
 describe('sqlite: the ledger', () => {
   test('a row removed behind our back is seen', async () => {
     const running = await sqlite.start();
@@ -280,7 +173,7 @@ describe('sqlite: what is over', () => {
   let running: Awaited<ReturnType<typeof sqlite.start>>;
   let now = 1000;
   before(async () => {
-    running = await sqlite.start({ now: () => now, sweepMs: 5, flushMs: 5 });
+    running = await sqlite.start({ now: () => now, sweepMs: 5, flushMs: 5, eventLimit: 50 });
   });
   after(() => running.stop());
 
@@ -332,6 +225,33 @@ describe('sqlite: what is over', () => {
     assert.equal(count('SELECT count(*) AS n FROM latest'), 1);
     assert.equal(count("SELECT count(*) AS n FROM events WHERE type = 'ERROR'"), 1);
   });
+
+  test('events of one entity and type are kept up to a cap, the newest ones', async () => {
+    const tenantId = newId();
+    const entity = device();
+    await commit(running.backend, (work) => {
+      for (let i = 0; i < 120; i++) work.events.push({ id: newId(), tenantId, entity, type: 'STATS', createdTime: i, body: {} });
+    });
+    await until("SELECT count(*) AS n FROM events WHERE type = 'STATS'", 50);
+    const { data } = await running.backend.store.events(tenantId, entity, { type: 'STATS', pageSize: 1000, order: 'ASC' });
+    assert.equal(data[0]!.createdTime, 70);
+  });
+});
+
+test('sqlite: checkpoints keep the log short while it is written to', async () => {
+  const running = await sqlite.start();
+  const tenantId = newId();
+  let longest = 0;
+  for (let i = 0; i < 400; i++) {
+    await commit(running.backend, (work) => {
+      for (let k = 0; k < 60; k++) work.docs.push({ doc: doc({ tenantId, body: { text: 'x'.repeat(2000) } }) });
+    });
+    longest = Math.max(longest, statSync(join(running.folder, 'fieldbridge.db-wal')).size);
+  }
+  // 50 MB were written.
+  assert.ok(longest < 40_000_000, `${longest}`);
+  assert.ok(statSync(join(running.folder, 'fieldbridge.db')).size > 30_000_000);
+  await running.stop();
 });
 
 test('sqlite: beyond the cap of an integration the oldest pending downlink ends', async () => {
