@@ -30,7 +30,7 @@ export default defineNode({
       if (!result.ok) return scriptError(result.fault);
       const labels: string | string[] = JSON.parse(result.json!);
       if (typeof labels === 'string') return labels;
-      return labels.length > 0 ? { to: [...new Set(labels)] } : [];
+      return { to: [...new Set(labels)] };
     });
   },
 });

@@ -8,7 +8,7 @@ for (const { name, labels, to } of [
   { name: 'one label', labels: 'one', to: 'one' },
   { name: 'several', labels: ['one', 'tWo'], to: { to: ['one', 'tWo'] } },
   { name: 'the same twice', labels: ['one', 'one'], to: { to: ['one'] } },
-  { name: 'none: acknowledged', labels: [], to: [] },
+  { name: 'none: no way on', labels: [], to: { to: [] } },
 ])
   test(`switch: ${name}`, async () => {
     assert.deepEqual(await run(scriptSwitch, [message({ data: { labels } })], { config: { scriptLang: 'JS', jsScript: 'return msg.labels;' } }), [
