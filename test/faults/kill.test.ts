@@ -29,10 +29,10 @@ const PLANS: { name: string; kills: Kill[] }[] = [
 for (const { name, kills } of PLANS) {
   test(`kill -9 ${name}: nothing lost, the ledger exact, back within 5 s`, { skip: missing('mosquitto') }, async (t) => {
     const report = await killRuns({ kills, backlog: 1000, perSecond: 2000, log: (line) => t.diagnostic(line) });
-    assert.ok(report.slowestMs <= 5000, `the slowest return took ${report.slowestMs.toFixed(0)} ms`);
     assert.deepEqual(
       { lost: report.lost, lostDownlinks: report.lostDownlinks, ledger: report.ledger, notReached: report.notReached },
       { lost: 0, lostDownlinks: 0, ledger: [], notReached: [] },
     );
+    assert.ok(report.slowestMs <= 5000, `the slowest return took ${report.slowestMs.toFixed(0)} ms`);
   });
 }

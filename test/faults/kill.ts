@@ -1,6 +1,6 @@
 import { connectAsync } from 'mqtt';
 import { connectPublisher } from '../../bench/load.ts';
-import { startProduct } from '../support/product.ts';
+import { type Answer, startProduct } from '../support/product.ts';
 import { startMosquitto } from '../support/servers.ts';
 import {
   activeIntegration,
@@ -161,7 +161,7 @@ export async function killRuns({ kills, backlog, perSecond, log = () => {} }: Ki
       { deadlineMs: 60_000, everyMs: 500 },
     ).catch(() => log('not everything came'));
     const expected = Array.from({ length: Math.ceil(sent / DOWNLINK_EVERY) }, (_, i) => i * DOWNLINK_EVERY);
-    await eventually('every downlink is published', () => expected.every((n) => downlinks.has(n)), { deadlineMs: 30_000 }).catch(() =>
+    await eventually('every downlink is published', () => expected.every((n) => downlinks.has(n)), { deadlineMs: 15_000 }).catch(() =>
       log('not every downlink came'),
     );
     const settled = await eventually(
@@ -176,8 +176,11 @@ export async function killRuns({ kills, backlog, perSecond, log = () => {} }: Ki
     const ledger = ledgerFaults(settled);
     // Each converted uplink made two messages, telemetry and attributes, and one message in 50 a copy for the downlink; duplicates are converted again.
     if (settled.uplinks.converted < sent) ledger.push(`${settled.uplinks.converted} uplinks converted, ${sent} sent`);
-    if (settled.uplinks.dead + settled.messages.dead > 0)
-      ledger.push(`${settled.uplinks.dead} uplinks and ${settled.messages.dead} messages are dead`);
+    if (settled.uplinks.dead + settled.messages.dead > 0) {
+      const { data } = await product.call('GET', `/api/deadLetters?integrationId=${integration.id.id}&pageSize=1000&page=0`);
+      const reasons = new Set(data.map(({ stage, reason, node }: Answer) => `${stage}${node ? ` at ${node.nodeName}` : ''}: ${reason}`));
+      ledger.push(`${settled.uplinks.dead} uplinks and ${settled.messages.dead} messages are dead (${[...reasons].slice(0, 5).join('; ')})`);
+    }
     if (settled.messages.created < 2 * settled.uplinks.converted)
       ledger.push(`${settled.uplinks.converted} converted made ${settled.messages.created} messages`);
     return {
