@@ -9,12 +9,12 @@ import type { HostLimits } from './host.ts';
 import { hostSource } from './host-source.ts';
 
 const APP = resolve(dirname(fileURLToPath(import.meta.url)), '../..');
-/** The folder of packages that isolated-vm is in. */
+/** Where isolated-vm really is; `node_modules` may be a link, or belong to whoever installed this program. */
 const PACKAGES = createRequire(import.meta.url)
   .resolve('isolated-vm')
   .replace(/([\\/]node_modules)[\\/].*$/, '$1');
 /** Packages, and not the program's folder: by default the data, with its keys, is in there. isolated-vm's loader asks whether this is Alpine. */
-const READABLE = [PACKAGES, resolve(APP, 'package.json'), '/etc/alpine-release'];
+const READABLE = [...new Set([PACKAGES, resolve(APP, 'node_modules')]), resolve(APP, 'package.json'), '/etc/alpine-release'];
 const MAX_STDERR_CHARS = 4000;
 
 const firstThatIs = (paths: readonly string[]): string | undefined => paths.find((path) => existsSync(path));
