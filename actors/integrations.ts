@@ -3,14 +3,13 @@ import { type AcceptLimits, createAccept, type UplinkSource } from '#engine/acce
 import { refuseLocalHosts } from '#engine/addresses.ts';
 import type { Control, IntegrationStatus } from '#engine/control.ts';
 import { createDownlinks, type DownlinkRoute } from '#engine/downlinks.ts';
-import { AppError, ConfigError, errorText, Timeout } from '#engine/errors.ts';
+import { AppError, errorText } from '#engine/errors.ts';
 import { createInbound, refusal } from '#engine/inbound.ts';
 import type { AnyIntegration, InboundReply, IntegrationInfo, RawUplink, Uplinks } from '#engine/integration.ts';
 import { createIntegrationEvents } from '#engine/integration-events.ts';
 import type { Backend, Change } from '#engine/queue.ts';
 import type { IntegrationRegistry } from '#engine/registry.ts';
 import { createResolver } from '#engine/resolve.ts';
-import { validate, withDefaults } from '#engine/schema.ts';
 import type { ScriptEngine } from '#engine/script.ts';
 import type { Secrets } from '#engine/secrets.ts';
 import type { DownlinkTarget } from '#engine/services/batch.ts';
@@ -18,6 +17,7 @@ import { createStatistics } from '#engine/statistics.ts';
 import type { DeadLetter, Doc } from '#engine/store.ts';
 import { Work } from '#engine/work.ts';
 import { type Connect, integrationMachine, type LifecycleEvent, type Plan, warningsOf } from './integration.ts';
+import { createCheck, openConfig } from './integration-check.ts';
 import { type IntegrationParts, partsOf } from './integration-parts.ts';
 
 export interface IntegrationsOptions {
@@ -60,7 +60,6 @@ interface Entry {
 
 const STATISTICS_MS = 3_600_000;
 const EXPIRE_MS = 10_000;
-const CHECK_TIMEOUT_MS = 10_000;
 const DEFAULT_TTL_MS = 24 * 3_600_000;
 const MAX_UPLINK_BYTES = 10 * 1024 * 1024;
 
@@ -114,11 +113,6 @@ export function createIntegrations(options: IntegrationsOptions): Integrations {
       if (!allowLocalHosts) await refuseLocalHosts(definition.hosts?.(config) ?? []);
       return definition.connect!(config, info, uplinks, signal);
     };
-  }
-
-  /** @throws ConfigError listing every problem. */
-  function openConfig(definition: AnyIntegration, configuration: unknown): unknown {
-    return validate(definition.config, withDefaults(definition.config, secrets.openConfig(definition.config, configuration ?? {})));
   }
 
   function planOf({ definition, body, info, config, problem }: IntegrationParts): Plan {
@@ -199,7 +193,7 @@ export function createIntegrations(options: IntegrationsOptions): Integrations {
     if (!definition) problem = `The integration type ${doc.kind} is not available`;
     else {
       try {
-        config = openConfig(definition, doc.body['configuration']);
+        config = openConfig(definition, secrets, doc.body['configuration']);
       } catch (cause) {
         problem = errorText(cause);
       }
@@ -310,34 +304,7 @@ export function createIntegrations(options: IntegrationsOptions): Integrations {
 
     status,
 
-    async check(integration, tenantId) {
-      const type = String(integration['type']);
-      const definition = types.get(type);
-      if (!definition) throw new ConfigError([{ path: 'type', message: `the integration type ${type} is not available` }]);
-      if (integration['remote'] === true) throw new ConfigError('A remote integration is checked where it runs');
-      const id = (integration['id'] as { id?: string } | undefined)?.id;
-      const info: IntegrationInfo = {
-        id: id ?? 'new',
-        tenantId,
-        name: String(integration['name'] ?? ''),
-        routingKey: String(integration['routingKey'] ?? ''),
-      };
-      const stored = id ? (await store.doc('INTEGRATION', tenantId, id))?.body['configuration'] : undefined;
-      const completed =
-        definition.complete?.((integration['configuration'] ?? {}) as Record<string, unknown>, { ...info, isNew: id === undefined }) ??
-        integration['configuration'];
-      // Secrets that were not sent are the stored ones.
-      const config = openConfig(definition, secrets.sealConfig(definition.config, completed, stored));
-      if (!definition.check) return;
-      if (!allowLocalHosts) await refuseLocalHosts(definition.hosts?.(config) ?? []);
-      const limit = AbortSignal.timeout(CHECK_TIMEOUT_MS);
-      await Promise.race([
-        definition.check(config, info, limit),
-        new Promise<never>((_, reject) =>
-          limit.addEventListener('abort', () => reject(new Timeout(`The check took longer than ${CHECK_TIMEOUT_MS} ms`)), { once: true }),
-        ),
-      ]);
-    },
+    check: createCheck({ store, types, secrets, allowLocalHosts }),
 
     async inbound(type, routingKey, request): Promise<InboundReply> {
       const entry = entries.get(byRoutingKey.get(routingKey) ?? '');

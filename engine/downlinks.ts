@@ -224,7 +224,7 @@ export function createDownlinks(deps: DownlinkDeps): Downlinks {
   async function store(route: DownlinkRoute, taken: readonly Downlink[], works: ReadonlyMap<string, Work>, eventWork: Work): Promise<void> {
     const ended = taken.filter(({ id }) => works.get(id)?.isEmpty === false);
     try {
-      await backend.commit(merged([...works.values(), eventWork]));
+      await backend.commit(merged([eventWork, ...works.values()]));
     } catch (cause) {
       if (cause instanceof NotDurable) {
         backend.queue.releaseDownlinks(ended);
