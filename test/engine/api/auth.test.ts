@@ -3,15 +3,20 @@ import { randomBytes } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { test } from 'node:test';
+import { after, before, test } from 'node:test';
 import { type Api, SYSADMIN, startApi, TENANT } from '#test/support/api.ts';
+
+let shared: Api;
+before(async () => {
+  shared = await startApi();
+});
+after(() => shared.close());
 
 const claimsOf = (token: string) => JSON.parse(Buffer.from(token.split('.')[1]!, 'base64url').toString());
 const asks = (api: Api, token: string) => api.call('GET', '/api/auth/user', { token });
 
-test('tokens: what clients read in them, and which header they may stand in', async (t) => {
-  const api = await startApi();
-  t.after(() => api.close());
+test('tokens: what clients read in them, and which header they may stand in', async () => {
+  const api = shared;
   const { token, refreshToken } = (await api.call('POST', '/api/auth/login', { body: TENANT, token: null })).body;
   const { sessionId, iat, exp, userId, tenantId, ...claims } = claimsOf(token);
   assert.deepEqual(claims, {
@@ -92,9 +97,8 @@ test('failed logins lock the account when the system says so, and enabling unloc
   assert.ok(await api.login(TENANT));
 });
 
-test('a logout holds, whatever else happens to the account in the same moment', async (t) => {
-  const api = await startApi();
-  t.after(() => api.close());
+test('a logout holds, whatever else happens to the account in the same moment', async () => {
+  const api = shared;
   const gone = await api.login(TENANT);
   const [logout] = await Promise.all([
     api.call('POST', '/api/auth/logout', { token: gone }),
@@ -106,9 +110,8 @@ test('a logout holds, whatever else happens to the account in the same moment', 
   assert.equal((await asks(api, api.token)).status, 200);
 });
 
-test('API keys: told once, refused when disabled, expired or deleted', async (t) => {
-  const api = await startApi();
-  t.after(() => api.close());
+test('API keys: told once, refused when disabled, expired or deleted', async () => {
+  const api = shared;
   const make = async (body: object) =>
     (await api.call('POST', '/api/apiKey', { body: { description: 'n8n', enabled: true, expirationTime: 0, ...body } })).body;
   const by = async (key: string) =>
@@ -127,9 +130,8 @@ test('API keys: told once, refused when disabled, expired or deleted', async (t)
   assert.equal(await by('tb_nobody'), 401);
 });
 
-test('CORS: any origin, and the preflight without a login', async (t) => {
-  const api = await startApi();
-  t.after(() => api.close());
+test('CORS: any origin, and the preflight without a login', async () => {
+  const api = shared;
   const origin = 'http://elsewhere.example';
   const preflight = await api.call('OPTIONS', '/api/device', {
     token: null,
