@@ -158,8 +158,10 @@ function createSource(first: UplinkTarget, deps: AcceptDeps, limits: AcceptLimit
   async function finish(items: readonly Item[], conversion: Promise<(ScriptResult | null)[]>, by: UplinkTarget, era: number): Promise<void> {
     try {
       const results = await conversion;
-      while (backend.queue.depth().messages > limits.depth && !shared.closed) await sleep(DEPTH_CHECK_MS);
-      if (shared.closed) throw new NotDurable(new Error('the server is stopping'));
+      while (backend.queue.depth().messages > limits.depth) {
+        if (shared.closed) throw new NotDurable(new Error('the server is stopping'));
+        await sleep(DEPTH_CHECK_MS);
+      }
       if (era !== failures) throw new NotDurable(new Error('an earlier message of this connection was not stored'));
       settle(items, await store(items, results, by));
     } catch (cause) {
