@@ -46,3 +46,35 @@ export function lifecycleEvent(
   const body = { server, event, success: problem === null, error: problem ?? '' };
   return { id: newId(), tenantId: info.tenantId, entity: { entityType: 'RULE_NODE', id: info.id }, type: 'LC_EVENT', createdTime: now(), body };
 }
+
+const HOUR_MS = 3_600_000;
+
+/** How many debug events a tenant may write in an hour; the one that is too many becomes a notice. */
+export class DebugBudget {
+  private readonly most: number;
+  private readonly spent = new Map<string, { since: number; events: number }>();
+
+  constructor(most: number) {
+    this.most = most;
+  }
+
+  /** `last`: write a notice instead, nothing afterwards. */
+  take(tenantId: string, now: number): 'yes' | 'last' | 'no' {
+    let window = this.spent.get(tenantId);
+    if (!window || now - window.since >= HOUR_MS) {
+      window = { since: now, events: 0 };
+      this.spent.set(tenantId, window);
+    }
+    window.events++;
+    return window.events <= this.most ? 'yes' : window.events === this.most + 1 ? 'last' : 'no';
+  }
+}
+
+/** Tells beside the chain that its nodes write no debug events for a while. */
+export const budgetNotice = (
+  { info }: CompiledNode,
+  { id, now, server }: { readonly id: string; readonly now: number; readonly server: string },
+): EventRow => ({
+  ...{ id, tenantId: info.tenantId, entity: { entityType: 'RULE_CHAIN', id: info.chainId }, type: 'DEBUG_RULE_CHAIN', createdTime: now },
+  body: { server, message: '', error: 'Debug mode rate limits reached!' },
+});

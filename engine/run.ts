@@ -1,4 +1,5 @@
 import type { CompiledChain } from './chain.ts';
+import { DebugBudget } from './debug.ts';
 import type { Message } from './message.ts';
 import type { Batch } from './queue.ts';
 import type { BatchServices } from './services/batch.ts';
@@ -24,6 +25,8 @@ export interface RunnerDeps {
   commit(work: Work): Promise<void>;
   newId(): string;
   now(): number;
+  /** Of one tenant. Default 50,000. */
+  readonly debugEventsPerHour?: number;
   /** Id of this process in events. */
   readonly server: string;
   readonly log: { error(details: object, text: string): void; warn(details: object, text: string): void };
@@ -46,6 +49,7 @@ export interface Runner {
 }
 
 export function createRunner(deps: RunnerDeps): Runner {
+  const debugBudget = new DebugBudget(deps.debugEventsPerHour ?? 50_000);
   return {
     async run(batch) {
       const limits = new Map<string, number>();
@@ -55,7 +59,7 @@ export function createRunner(deps: RunnerDeps): Runner {
         limits.set(tenantId, (limit instanceof Promise ? await limit : limit).maxExecutions);
       }
       const work = new Work();
-      await new Walk(batch, work, limits, deps).run();
+      await new Walk(batch, work, limits, debugBudget, deps).run();
       work.done.push(batch);
       return work;
     },

@@ -1,5 +1,4 @@
 import type { CompiledNode } from './chain.ts';
-import { debugsAll, nodeEvent } from './debug.ts';
 import { AppError } from './errors.ts';
 import type { NodeContext, Outcome } from './node.ts';
 import { rewindPoint } from './rewind.ts';
@@ -26,7 +25,7 @@ export class Visit {
   run(): void | Promise<void> {
     const { walk, node } = this;
     walk.current = node;
-    if (node.debug && debugsAll(node, walk.now)) this.debugIn();
+    if (node.debug) for (const { message, via } of this.trips) walk.debugIn(node, message, via);
     if (node.problem !== null) {
       for (const trip of this.trips) walk.fail(trip, node, `Rule Node is not active! Failed to initialize. ${node.problem}`);
       return;
@@ -127,12 +126,5 @@ export class Visit {
   private settle(trip: Trip, outcome: Outcome | undefined): void {
     if (outcome === undefined) this.walk.threw(this.frame, this.node, trip, new TypeError(`${this.node.definition!.type} gave no outcome`));
     else this.walk.settle(this.frame, this.node, trip, outcome);
-  }
-
-  private debugIn(): void {
-    const { work, deps, now } = this.walk;
-    for (const { message, via } of this.trips) {
-      work.events.push(nodeEvent(this.node, { type: 'IN', message, relation: via }, { id: deps.newId(), now, server: deps.server }));
-    }
   }
 }

@@ -1,5 +1,5 @@
 import type { CompiledChain, CompiledNode, Link } from './chain.ts';
-import { debugsAll, nodeEvent } from './debug.ts';
+import { budgetNotice, type DebugBudget, debugsAll, nodeEvent } from './debug.ts';
 import { bury, emitLater } from './emit.ts';
 import { AppError, errorText } from './errors.ts';
 import { type Message, type StackFrame, withChanges } from './message.ts';
@@ -37,16 +37,18 @@ export class Walk {
   /** The node at work, for the debug events of what it puts into the lanes. */
   current: CompiledNode | null = null;
   private readonly batch: Batch;
+  private readonly debugBudget: DebugBudget;
   private readonly frames = new Map<string, Frame>();
   private readonly ended: Trip[] = [];
   private isDurable = false;
   private copies = 0;
   private visits = 0;
 
-  constructor(batch: Batch, work: Work, limits: ReadonlyMap<string, number>, deps: RunnerDeps) {
+  constructor(batch: Batch, work: Work, limits: ReadonlyMap<string, number>, debugBudget: DebugBudget, deps: RunnerDeps) {
     this.batch = batch;
     this.work = work;
     this.limits = limits;
+    this.debugBudget = debugBudget;
     this.deps = deps;
     this.now = deps.now();
     this.services = deps.services(work, {
@@ -157,7 +159,10 @@ export class Walk {
     else if ('call' in outcome) this.call(frame, node, trip, outcome.call, outcome.message);
     else if ('return' in outcome) {
       if (frame.parent && frame.caller) this.route(frame.parent, frame.caller, trip, outcome.return);
-      else this.end(trip);
+      else {
+        this.debugOut(node, trip.message, 'ACK');
+        this.end(trip);
+      }
     } else if ('requeue' in outcome) this.requeue(frame, node, trip, outcome.requeue);
     else this.answerLater(frame, node, trip, (outcome as { later: () => Promise<readonly Emission[]> }).later);
   }
@@ -332,9 +337,19 @@ export class Walk {
   debugOut(node: CompiledNode | null, message: Message, relation: string, error?: string): void {
     if (!node?.debug) return;
     if (!debugsAll(node, this.now) && !(node.debug.failuresEnabled && isFailure(relation))) return;
-    this.work.events.push(
-      nodeEvent(node, { type: 'OUT', message, relation, error }, { id: this.deps.newId(), now: this.now, server: this.deps.server }),
-    );
+    this.tell(node, { type: 'OUT', message, relation, error });
+  }
+
+  debugIn(node: CompiledNode, message: Message, relation: string): void {
+    if (debugsAll(node, this.now)) this.tell(node, { type: 'IN', message, relation });
+  }
+
+  private tell(node: CompiledNode, step: Parameters<typeof nodeEvent>[1]): void {
+    const { now } = this;
+    const budget = this.debugBudget.take(node.info.tenantId, now);
+    if (budget === 'no') return;
+    const event = { id: this.deps.newId(), now, server: this.deps.server };
+    this.work.events.push(budget === 'yes' ? nodeEvent(node, step, event) : budgetNotice(node, event));
   }
 }
 

@@ -355,3 +355,36 @@ test('run: what waits for the same originator is kept in order where ways part',
     [true, 'far 3'],
   ]);
 });
+
+test('run: debug events end for an hour when a tenant wrote its share, with one notice', async (t) => {
+  let now = Date.now();
+  const engine = await openEngine(t, {
+    chains: [{ id: 'a', nodes: [{ name: 'out', type: 'test.output', debug: { allEnabledUntil: now * 2 } }] }],
+    runner: { debugEventsPerHour: 3, now: () => now },
+  });
+  const events = async (): Promise<unknown[]> => {
+    await engine.append([say(), say(), say()]);
+    const [work] = await engine.drain();
+    return work!.events.map(({ type, body }) => [type, body['type'] ?? body['error'], body['relationType']]);
+  };
+  const IN = ['DEBUG_RULE_NODE', 'IN', ''];
+  assert.deepEqual(await events(), [IN, IN, IN, ['DEBUG_RULE_CHAIN', 'Debug mode rate limits reached!', undefined]]);
+  assert.deepEqual(await events(), []);
+  now += 3_600_000;
+  assert.equal((await events()).length, 4);
+});
+
+test('run: an output without a caller tells that it acknowledged', async (t) => {
+  const engine = await openEngine(t, {
+    chains: [{ id: 'a', nodes: [{ name: 'out', type: 'test.output', debug: { allEnabledUntil: Date.now() + 60_000 } }] }],
+  });
+  await engine.append([say()]);
+  const [work] = await engine.drain();
+  assert.deepEqual(
+    work!.events.map(({ body }) => [body['type'], body['relationType']]),
+    [
+      ['IN', ''],
+      ['OUT', 'ACK'],
+    ],
+  );
+});
