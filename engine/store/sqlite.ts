@@ -36,6 +36,9 @@ export interface SqliteOptions {
   readonly onPoint?: (name: string) => void;
 }
 
+/** What a step of the backend itself writes, about. */
+const STEP_ROWS = 250;
+
 /** Either a unit of work of ours, or a step of the backend itself. */
 type Step = Work | ((attempt: Attempt) => void);
 
@@ -54,9 +57,10 @@ export async function openSqliteBackend(options: SqliteOptions): Promise<Backend
   }
 }
 
-/** Steps of our own, and works that remove telemetry, are alone in their transaction: they rely on memory and tables saying the same. */
+/** Works that remove telemetry are alone in their transaction: they rely on journal, memory and tables saying the same. */
 function sizeOf(step: Step): number {
-  if (typeof step === 'function' || step.telemetryRemovals.length > 0) return Number.POSITIVE_INFINITY;
+  if (typeof step === 'function') return STEP_ROWS;
+  if (step.telemetryRemovals.length > 0) return Number.POSITIVE_INFINITY;
   return step.telemetry.length + step.messages.length + step.events.length + step.docs.length + 1;
 }
 

@@ -211,12 +211,7 @@ export class Downlinks {
   async expire(now: number): Promise<number> {
     let expired = 0;
     for (;;) {
-      const due = this.waitingRows(
-        'expiresAt <= ? AND id NOT IN (SELECT value FROM json_each(?))',
-        STEP,
-        now,
-        JSON.stringify([...this.taken.keys()]),
-      ).slice(0, STEP);
+      const due = this.overdue(now);
       if (due.length === 0) return expired;
       await this.commit((pass) => {
         for (const { seq } of due) {
@@ -253,6 +248,17 @@ export class Downlinks {
 
   private waitingRows(where: string, limit: number, ...values: (string | number)[]): DownlinkRow[] {
     return this.db.all<DownlinkRow>(`SELECT * FROM downlinks WHERE ${where} AND ${WAITING} ORDER BY seq LIMIT ?`, ...values, limit);
+  }
+
+  /** In the order of their index: sorting a hundred thousand for each step would take seconds. */
+  private overdue(now: number): { seq: number }[] {
+    const free = 'id NOT IN (SELECT value FROM json_each(?))';
+    return this.db.all<{ seq: number }>(
+      `SELECT seq FROM downlinks WHERE expiresAt <= ? AND ${free} AND ${WAITING} ORDER BY expiresAt LIMIT ?`,
+      now,
+      JSON.stringify([...this.taken.keys()]),
+      STEP,
+    );
   }
 
   /** The first that nobody has taken, page by page. */

@@ -18,7 +18,7 @@ export interface JournalOptions {
   readonly now: () => number;
   /** After this time at most, samples are sorted in. */
   readonly flushMs: number;
-  /** Runs in a transaction of its own. */
+  /** Runs in a transaction, with what others commit at the moment. */
   readonly commit: (step: (attempt: Attempt) => void) => Promise<void>;
   /** Writes what came of one entity to the tables. */
   readonly sortIn: (entity: number, recent: RecentEntity) => void;
