@@ -1,4 +1,4 @@
-import { type Product, type ProductOptions, startProduct } from '../test/support/product.ts';
+import { cpuMicrosOf, type Product, type ProductOptions, startProduct } from '../test/support/product.ts';
 import { startMosquitto } from '../test/support/servers.ts';
 import {
   activeIntegration,
@@ -62,6 +62,8 @@ export interface Plant {
 export interface RunFigures {
   readonly perSecond: number;
   readonly cpuMicrosPerMessage: number;
+  /** Of that, the main process without its script hosts. */
+  readonly mainMicrosPerMessage?: number;
 }
 
 export const brokerConf = (options: BenchOptions): string[] => [`max_inflight_messages ${options.inFlight}`];
@@ -90,6 +92,7 @@ export async function startPlant(
     async run(count, devices) {
       const before = (await ledgerOf(product, integration)).messages;
       const cpu = product.cpuMicros();
+      const main = cpuMicrosOf(product.pid);
       const begin = performance.now();
       const first = sent;
       sent += count;
@@ -104,7 +107,11 @@ export async function startPlant(
         { deadlineMs: 300_000, everyMs: 50 },
       );
       const seconds = (performance.now() - begin) / 1000;
-      return { perSecond: count / seconds, cpuMicrosPerMessage: (product.cpuMicros() - cpu) / count };
+      return {
+        perSecond: count / seconds,
+        cpuMicrosPerMessage: (product.cpuMicros() - cpu) / count,
+        mainMicrosPerMessage: (cpuMicrosOf(product.pid) - main) / count,
+      };
     },
     async check(devices) {
       const seen = new Uint8Array(sent);

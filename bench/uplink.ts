@@ -48,6 +48,7 @@ const row = (what: string, runs: readonly RunFigures[]): Row => ({
   values: {
     'msg/s': thousands(mean(runs.map((r) => r.perSecond))),
     'CPU µs/msg': mean(runs.map((r) => r.cpuMicrosPerMessage)).toFixed(1),
+    'main process': runs[0]?.mainMicrosPerMessage === undefined ? '' : mean(runs.map((r) => r.mainMicrosPerMessage ?? 0)).toFixed(1),
     turns: runs.map((r) => thousands(r.perSecond)).join(' '),
   },
 });
