@@ -22,7 +22,7 @@ export function welcome({ host, port, brokerPort, demoPassword, dataFolder }: We
       : [
           `npx fieldbridge tail "${DEVICE_NAME}"${at}`,
           `npx fieldbridge chain export "Demo greenhouse chain"${at}`,
-          `mosquitto_pub -p ${brokerPort} -t demo/greenhouse-2/up -m hello   # a payload that does not fit: see npx fieldbridge dead-letters list${at}`,
+          `curl -s ${url}/api/auth/login -H 'Content-Type: application/json' -d '{"username":"tenant@thingsboard.org","password":"tenant"}'   # a token for the calls in the README`,
         ];
   return [
     '',
