@@ -7,8 +7,11 @@ const MAX_DELAY_MS = 2 ** 31 - 1;
 /** Promises by key, each with a deadline. */
 class Deadlines<T> {
   private readonly waiting = new Map<string, { resolve: (value: T) => void; timer: NodeJS.Timeout; late: () => T; accepts: (value: T) => boolean }>();
+  /** Requests that come in while the server stops do not wait either. */
+  private closed = false;
 
   wait(key: string, delayMs: number, late: () => T, accepts: (value: T) => boolean = () => true): Promise<T> {
+    if (this.closed) return Promise.resolve(late());
     this.expire(key); // callers choose request ids: a second one under the same id ends the first
     return new Promise((resolve) => {
       const timer = setTimeout(() => this.expire(key), Math.min(Math.max(delayMs, 0), MAX_DELAY_MS));
@@ -35,6 +38,7 @@ class Deadlines<T> {
   }
 
   close(): void {
+    this.closed = true;
     for (const key of [...this.waiting.keys()]) this.expire(key);
   }
 }

@@ -9,6 +9,7 @@ import { createMessage } from '../message.ts';
 import type { Attribute, Doc } from '../store.ts';
 import { Work } from '../work.ts';
 import { anyTextBodies } from './bodies.ts';
+import { endWaiting } from './closing.ts';
 import type { ApiContext } from './context.ts';
 import { deviceTokens } from './device-tokens.ts';
 import { badRequest, ErrorCode, sendError } from './errors.ts';
@@ -35,7 +36,7 @@ export default async function deviceApi(app: FastifyInstance, context: ApiContex
   const { store } = context.backend;
   const deviceOf = deviceTokens(context.backend);
   const polls = createLongPolls(context.waiting);
-  app.addHook('preClose', async () => polls.close());
+  endWaiting(app, () => polls.close());
 
   /** A route of a device: 401 without a word when nobody has the token. */
   function route(

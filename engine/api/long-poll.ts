@@ -19,8 +19,10 @@ export interface LongPolls {
 
 export function createLongPolls(waiting: Waiting): LongPolls {
   const open = new Set<() => void>();
+  let closed = false;
   return {
     wait(reply, { deviceId, timeoutMs, sessionId = randomUUID() }, listen) {
+      if (closed) return Promise.resolve(null);
       return new Promise((resolve) => {
         const stop = () => finish(null);
         const finish = (text: string | null) => {
@@ -37,6 +39,7 @@ export function createLongPolls(waiting: Waiting): LongPolls {
       });
     },
     close() {
+      closed = true;
       for (const stop of open) stop();
     },
   };

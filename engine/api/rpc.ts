@@ -7,6 +7,7 @@ import type { Message } from '../message.ts';
 import type { RpcAnswer } from '../services.ts';
 import { Work } from '../work.ts';
 import { textBodies } from './bodies.ts';
+import { endWaiting } from './closing.ts';
 import type { ApiContext, Caller } from './context.ts';
 import { badRequest } from './errors.ts';
 import { isJsonText } from './json-text.ts';
@@ -36,7 +37,7 @@ export interface RpcCall {
 /** RPC to devices. The call is a message of the device's chain; the RPC request node hands it to the device's session, a downlink node to an integration. */
 export default async function rpc(app: FastifyInstance, context: ApiContext): Promise<void> {
   textBodies(app);
-  app.addHook('preClose', async () => context.waiting.close());
+  endWaiting(app, () => context.waiting.close());
 
   for (const { path, oneway, older } of [
     { path: '/api/rpc/oneway/:deviceId', oneway: true, older: false },

@@ -5,6 +5,7 @@ import { newId } from '../id.ts';
 import { createMessage, NULL_ID } from '../message.ts';
 import { Work } from '../work.ts';
 import { textBodies } from './bodies.ts';
+import { endWaiting } from './closing.ts';
 import type { ApiContext, Caller } from './context.ts';
 import { badRequest, forbidden } from './errors.ts';
 import { isJsonText } from './json-text.ts';
@@ -23,6 +24,7 @@ interface Params {
 /** Pushes a body into the rule chain and answers with what a "rest call reply" node says (specs: rest-api §2.11). */
 export default async function ruleEngine(app: FastifyInstance, context: ApiContext): Promise<void> {
   textBodies(app);
+  endWaiting(app, () => context.waiting.close());
   const options = {
     config: { who: 'STC' },
     schema: { tags: ['Rule engine'], summary: 'Pushes a message into the rule chain and waits for its reply' },

@@ -168,4 +168,5 @@ test('close answers everybody as the deadline would', async () => {
   const all = [waiting.restReply('r', 60_000), waiting.rpcAnswer('x', 60_000), waiting.callDevice(call({ expiresAt: Date.now() + 60_000 }))];
   waiting.close();
   assert.deepEqual(await Promise.all(all), [null, { ok: false, error: 'NO_ACTIVE_CONNECTION' }, { ok: false, error: 'TIMEOUT' }]);
+  assert.equal(await waiting.restReply('later', 60_000), null, 'who comes after the close does not wait');
 });
