@@ -5,6 +5,10 @@ import { join } from 'node:path';
 import { freePort, temporaryFolder } from './servers.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
+// As `npm start` runs it: with the flags of node that are there.
+const START: string[] = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'))
+  .scripts.start.split(' ')
+  .slice(1);
 
 export interface Ledger {
   uplinks: { received: number; converted: number; empty: number; dead: number; inFlight: number };
@@ -134,7 +138,7 @@ export async function startProduct(options: ProductOptions = {}): Promise<Produc
 
   async function start(env: Record<string, string> = {}) {
     const begin = performance.now();
-    const [command, ...rest] = [...(options.wrapper ?? []), process.execPath, ...(options.nodeFlags ?? []), 'main.ts'];
+    const [command, ...rest] = [...(options.wrapper ?? []), process.execPath, ...(options.nodeFlags ?? []), ...START];
     child = spawn(command!, rest, {
       cwd: ROOT,
       stdio: ['ignore', 'pipe', 'pipe'],
