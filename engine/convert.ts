@@ -32,6 +32,7 @@ export interface UplinkEntity {
 type Fields = Record<string, unknown>;
 
 const MAX_KEY_CHARS = 255;
+const MAX_SHOWN_CHARS = 1000;
 const NOTHING: readonly UplinkEntity[] = Object.freeze([]);
 
 /**
@@ -41,6 +42,16 @@ const NOTHING: readonly UplinkEntity[] = Object.freeze([]);
  * @throws ConverterError with the text of the specification's table and the path to the wrong value.
  */
 export function uplinkOutput(json: string | undefined, arrivalTs: number, { exact = false } = {}): readonly UplinkEntity[] {
+  try {
+    return entities(json, arrivalTs, exact);
+  } catch (cause) {
+    // The engine reads any depth but prints only what its stack has room for.
+    if (cause instanceof RangeError) throw new ConverterError("Can't parse value: it is nested too deeply", { path: '' });
+    throw cause;
+  }
+}
+
+function entities(json: string | undefined, arrivalTs: number, exact: boolean): readonly UplinkEntity[] {
   const result = read(json, exact);
   if (result === null) return NOTHING;
   const print = exact ? (printJson as (value: unknown) => string) : JSON.stringify;
@@ -71,7 +82,12 @@ function isEmpty(value: Fields): boolean {
 }
 
 const at = (path: string, key: string): string => (path === '' ? key : `${path}.${key}`);
-const unparsable = (value: unknown, path: string, print: Print): ConverterError => new ConverterError(`Can't parse value: ${print(value)}`, { path });
+
+/** The start of it is enough to find it, and it is stored and sent with each such message. */
+function unparsable(value: unknown, path: string, print: Print): ConverterError {
+  const text = print(value);
+  return new ConverterError(`Can't parse value: ${text.length > MAX_SHOWN_CHARS ? `${text.slice(0, MAX_SHOWN_CHARS)}…` : text}`, { path });
+}
 
 function uplinkEntity(output: Fields, path: string, arrivalTs: number, print: Print): UplinkEntity {
   const deviceName = nameOf(output['deviceName']);

@@ -29,11 +29,12 @@ export function sandbox(maxResultChars: number, evaluate: (text: string) => unkn
 
   // The engine refuses the Function constructor where the outermost caller stands in another context, as the driver does; a direct eval it does not refuse.
   const realFunction = Function;
-  const makeFunction = (...parts: unknown[]): unknown => {
+  // Not an arrow: scripts write `new Function(…)` as well.
+  function makeFunction(...parts: unknown[]): unknown {
     let names = '';
     for (let i = 0; i < parts.length - 1; i++) names += (i > 0 ? ',' : '') + asText(parts[i]);
     return evaluate('(function anonymous(' + names + '\n) {\n' + (parts.length > 0 ? asText(parts[parts.length - 1]) : '') + '\n})');
-  };
+  }
   Object.defineProperty(makeFunction, 'name', { value: 'Function' });
   Object.defineProperty(makeFunction, 'prototype', { value: realFunction.prototype, writable: false });
   Object.defineProperty(realFunction.prototype, 'constructor', { value: makeFunction, writable: true, configurable: true, enumerable: false });
@@ -115,14 +116,26 @@ export function sandbox(maxResultChars: number, evaluate: (text: string) => unkn
     }
     return bytesToBase64(bytes);
   }
+  const MAX_RUN = 8192;
   /** UTF-8; what is none becomes U+FFFD, as in the encoding standard. */
   function decodeToString(bytes: ArrayLike<number>): string {
     let text = '';
-    let ascii = bytes.length <= 8192;
-    for (let i = 0; ascii && i < bytes.length; i++) ascii = bytes[i]! >= 0 && bytes[i]! < 0x80;
-    if (ascii) return fromCharCodes(bytes);
-    for (let i = 0; i < bytes.length; ) {
-      const lead = bytes[i++]! & 255;
+    const size = bytes.length;
+    for (let i = 0; i < size; ) {
+      // ASCII goes in runs: one by one, ten megabytes would take longer than a script may.
+      let end = i;
+      for (const most = min(size, i + MAX_RUN); end < most && bytes[end]! >= 0 && bytes[end]! < 0x80; ) end++;
+      if (i === 0 && end === size) return fromCharCodes(bytes);
+      if (end - i < 16) for (; i < end; i++) text += fromCharCode(bytes[i]!);
+      else {
+        const run = new newArray<number>(end - i);
+        for (let k = 0; i < end; ) run[k++] = bytes[i++]!;
+        text += fromCharCodes(run);
+      }
+      if (i === size) break;
+      const lead = bytes[i]! & 255;
+      if (lead === bytes[i] && lead < 0x80) continue; // The run was as long as one may be.
+      i++;
       if (lead < 0x80) {
         text += fromCharCode(lead);
         continue;

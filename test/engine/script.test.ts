@@ -73,9 +73,9 @@ for (const { name, script, args = UPLINK, gives } of [
     name: 'no way out',
     script: js(
       'uplink',
-      'return [typeof require, typeof process, typeof global, typeof fetch, typeof WebAssembly, typeof Atomics, typeof SharedArrayBuffer, typeof gc, typeof setTimeout, Function("return typeof process")(), (function () {}).constructor("a", "b", "return a + b")(1, 2), (function () {}) instanceof Function].join();',
+      'return [typeof require, typeof process, typeof global, typeof fetch, typeof WebAssembly, typeof Atomics, typeof SharedArrayBuffer, typeof gc, typeof setTimeout, Function("return typeof process")(), typeof new Function("a", "return a"), (function () {}).constructor("a", "b", "return a + b")(1, 2), (function () {}) instanceof Function].join();',
     ),
-    gives: 'undefined,undefined,undefined,undefined,undefined,undefined,undefined,undefined,undefined,undefined,3,true',
+    gives: 'undefined,undefined,undefined,undefined,undefined,undefined,undefined,undefined,undefined,undefined,function,3,true',
   },
   {
     name: 'base64 and text',
@@ -84,6 +84,20 @@ for (const { name, script, args = UPLINK, gives } of [
       'return [atob("AP8="), btoa("\\u0000ÿ"), base64ToBytes("AQI"), bytesToBase64([1, 2, 255]), decodeToString([72, 195, 164, 226, 130, 172, 240, 159, 152, 128, 255]), decodeToJson(payload)];',
     ),
     gives: ['\u0000ÿ', 'AP8=', [1, 2], 'AQL/', 'Hä€😀\ufffd', { t: 1 }],
+  },
+  {
+    name: 'text longer than a run',
+    script: js(
+      'uplink',
+      'var b = []; for (var i = 0; i < 20000; i++) b.push(97 + i % 26); b.splice(9000, 0, 195, 164); b.push(-61, -92, 300); var t = decodeToString(b); return [t.length, t.slice(8190, 8194), t.slice(8999, 9002), t.slice(-3), decodeToString([]), decodeToString(b.slice(0, 8192)).length];',
+    ),
+    gives: [20003, 'abcd', 'däe', 'fä,', '', 8192],
+  },
+  {
+    name: 'a large JSON payload in the time of one call',
+    script: js('uplink', 'return decodeToJson(payload).length;'),
+    args: [Buffer.from(JSON.stringify(new Array(150_000).fill('sixteen letters.'))), '{}'] as ScriptArgs,
+    gives: 150_000,
   },
   {
     name: 'hex and numbers',
