@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Busy, errorText, NotDurable } from './errors.ts';
+import { Busy, errorText, NotDurable, VersionConflict } from './errors.ts';
 import type { Accepted, RawUplink } from './integration.ts';
 import type { IntegrationEvents } from './integration-events.ts';
 import type { Backend } from './queue.ts';
@@ -63,6 +63,8 @@ interface Item extends UplinkItem {
   readonly resolve: (accepted: Accepted) => void;
   readonly reject: (cause: unknown) => void;
 }
+
+type Outcome = Accepted | { readonly outcome: 'refused'; readonly cause: unknown };
 
 export interface Accept {
   source(target: UplinkTarget): UplinkSource;
@@ -165,19 +167,23 @@ function createSource(first: UplinkTarget, deps: AcceptDeps, limits: AcceptLimit
       if (era !== failures) throw new NotDurable(new Error('an earlier message of this connection was not stored'));
       settle(items, await store(items, results, by));
     } catch (cause) {
-      if (era === failures) failures++;
       changedOnly.forget();
       const refusal = cause instanceof NotDurable ? cause : new NotDurable(cause);
       if (!(cause instanceof NotDurable)) deps.log.error({ err: cause, integrationId: by.info.id }, 'uplinks not accepted');
-      free(items);
-      for (const item of items) item.reject(refusal);
+      refuse(items, refusal);
+      if (era === failures) {
+        failures++;
+        const behind = waiting;
+        waiting = [];
+        refuse(behind, refusal);
+      }
     }
     underWay--;
     if (waiting.length > 0) schedule();
   }
 
   /** All at once; when the content is refused, anew; then one by one, so that a culprit fails alone. @throws NotDurable */
-  async function store(items: readonly Item[], results: readonly (ScriptResult | null)[], by: UplinkTarget): Promise<Accepted[]> {
+  async function store(items: readonly Item[], results: readonly (ScriptResult | null)[], by: UplinkTarget): Promise<Outcome[]> {
     let refusal: unknown;
     for (let i = 0; i < REBUILDS; i++) {
       try {
@@ -188,10 +194,12 @@ function createSource(first: UplinkTarget, deps: AcceptDeps, limits: AcceptLimit
       }
     }
     if (items.length > 1) {
-      const accepted: Accepted[] = [];
+      const accepted: Outcome[] = [];
       for (let i = 0; i < items.length; i++) accepted.push(...(await store([items[i]!], [results[i]!], by)));
       return accepted;
     }
+    // Its dead letter was deleted meanwhile: there is nothing left to try again, and nothing to hold up the others for.
+    if (items[0]!.deadLetterId !== null && refusal instanceof VersionConflict) return [{ outcome: 'refused', cause: refusal }];
     deps.log.error({ err: refusal, integrationId: by.info.id }, 'an uplink can not be stored');
     return commit(items, [{ ok: false, fault: { reason: 'thrown', message: errorText(refusal) } }], by);
   }
@@ -220,13 +228,17 @@ function createSource(first: UplinkTarget, deps: AcceptDeps, limits: AcceptLimit
     }
   }
 
-  function settle(items: readonly Item[], accepted: readonly Accepted[]): void {
+  function settle(items: readonly Item[], accepted: readonly Outcome[]): void {
     free(items);
     lastUplinkAt = now();
     const spoke = new Set<string>();
     let errors = 0;
     for (let i = 0; i < items.length; i++) {
       const outcome = accepted[i]!;
+      if (outcome.outcome === 'refused') {
+        items[i]!.reject(outcome.cause);
+        continue;
+      }
       if (outcome.outcome === 'converted') {
         for (const { entityType, id } of outcome.entities) if (entityType === 'DEVICE') spoke.add(id);
       } else if (outcome.outcome === 'dead') errors++;
@@ -235,6 +247,11 @@ function createSource(first: UplinkTarget, deps: AcceptDeps, limits: AcceptLimit
     const { id, tenantId } = target.info;
     deps.statistics.count(id, items.length, errors);
     for (const deviceId of spoke) deps.activity(tenantId, deviceId);
+  }
+
+  function refuse(items: readonly Item[], cause: NotDurable): void {
+    free(items);
+    for (const item of items) item.reject(cause);
   }
 
   function free(items: readonly Item[]): void {

@@ -157,19 +157,22 @@ const withCommit = (commitOf: (work: Work, next: (work: Work) => Promise<void>) 
 });
 
 test('accept: a failed commit fails all that came behind it, and nothing of it is there', async () => {
-  let full = true;
+  let first = true;
   const { accept, spoke } = openAccept(
-    withCommit((work, next) => (full ? Promise.reject(new NotDurable(new Error('disk full'))) : next(work))),
+    withCommit((work, next) => {
+      if (!first) return next(work);
+      first = false;
+      return Promise.reject(new NotDurable(new Error('disk full')));
+    }),
     { limits: { batch: 1 } },
   );
   const source = accept.source(target());
-  const outcomes = await Promise.allSettled([0, 1, 2].map((n) => source.accept(uplink(thermostat('A', { telemetry: { n } })))));
+  const outcomes = await Promise.allSettled([0, 1, 2, 3].map((n) => source.accept(uplink(thermostat('A', { telemetry: { n } })))));
   assert.deepEqual(
-    outcomes.slice(0, 2).map((outcome) => outcome.status === 'rejected' && outcome.reason instanceof NotDurable),
-    [true, true],
+    outcomes.map((outcome) => outcome.status === 'rejected' && outcome.reason instanceof NotDurable),
+    [true, true, true, true],
   );
-  assert.deepEqual([await waiting(backend), spoke], [[], []]);
-  full = false;
+  assert.deepEqual([await waiting(backend), spoke, source.inFlight], [[], [], 0]);
   assert.equal((await source.accept(uplink(thermostat('A')))).outcome, 'converted');
 });
 
@@ -281,6 +284,27 @@ test('accept: who can be told to come again is told so at the limit; others wait
   await assert.rejects(source.accept(uplink(thermostat('A')), { mayWait: false }), Busy);
   await everything(waitingOnes);
   assert.equal((await source.accept(uplink(thermostat('A')), { mayWait: false })).outcome, 'converted');
+});
+
+test('accept: a dead letter that is deleted while it is tried again is refused alone', async () => {
+  const { accept } = openAccept(backend);
+  const source = accept.source(target());
+  await source.accept(uplink('throw once'));
+  const [letter] = (await backend.store.deadLetters(TENANT, INTEGRATION, 0, 1)).data;
+  const gone = new Work();
+  gone.deadLetterRemovals.push({ tenantId: TENANT, id: letter!.id });
+  await backend.commit(gone);
+  const outcomes = await Promise.allSettled([
+    source.accept(uplink(thermostat('A'))),
+    source.accept(uplink(thermostat('A')), { deadLetterId: letter!.id }),
+    source.accept(uplink(thermostat('B'))),
+  ]);
+  assert.deepEqual(
+    outcomes.map((outcome) => (outcome.status === 'fulfilled' ? outcome.value.outcome : outcome.reason.code)),
+    ['converted', 'version-conflict', 'converted'],
+  );
+  const { uplinks } = await backend.store.ledger(TENANT, INTEGRATION);
+  assert.deepEqual(uplinks, { received: 3, converted: 2, empty: 0, dead: 1, inFlight: 0 });
 });
 
 test('accept: over the rate limit some are told when, others held, and those held too long become dead letters', async () => {

@@ -125,7 +125,15 @@ test('find or create: without the permission nothing is made, also when only one
 });
 
 test('find or create: two integrations that meet the same new device make one', async () => {
-  const { accept } = openAccept(backend);
+  let refused = 0;
+  const { accept } = openAccept(
+    withCommit((work, next) =>
+      next(work).catch((cause) => {
+        refused++;
+        throw cause;
+      }),
+    ),
+  );
   const other = { ...target().info, id: '7b2f394c-42b6-11ec-8d3d-0242ac130003' };
   const outcomes = await everything(
     [accept.source(target()), accept.source(target({ info: other })), accept.source(target())].flatMap((source) =>
@@ -135,6 +143,7 @@ test('find or create: two integrations that meet the same new device make one', 
   assert.equal(new Set(outcomes.map((outcome) => entityOf(outcome).id)).size, 1);
   const { id } = entityOf(outcomes[0]!);
   const managers = await backend.store.relations(TENANT, { to: { entityType: 'DEVICE', id }, type: 'ManagedByIntegration' });
+  assert.equal(refused, 0, 'they waited for each other');
   assert.deepEqual(managers.map(({ from }) => from.id).sort(), [INTEGRATION, other.id].sort());
 });
 
