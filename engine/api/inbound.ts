@@ -1,3 +1,4 @@
+import type { ServerResponse } from 'node:http';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import type { InboundRequest } from '../integration.ts';
 import { byteBodies } from './bodies.ts';
@@ -25,20 +26,11 @@ export default async function inbound(app: FastifyInstance, context: ApiContext)
         return sendError(reply, 413, ErrorCode.BAD_REQUEST_PARAMS, `The body is larger than ${context.maxUplinkBytes} bytes`);
       }
       const answer = await context.control.integrations.inbound(type, routingKey, inbound);
-      if (answer.written) {
-        const { written } = answer;
-        let told = false;
-        const tell = (ok: boolean) => {
-          if (!told) written(ok);
-          told = true;
-        };
-        reply.raw.once('finish', () => tell(true));
-        // Also after `finish`, when there is nothing left to tell.
-        reply.raw.once('close', () => tell(false));
-      }
+      if (answer.written) tellWhetherWritten(reply.raw, answer.written);
       reply.code(answer.status);
       for (const [name, value] of Object.entries(answer.headers ?? {})) reply.header(name, value);
-      return reply.send(typeof answer.body === 'object' ? Buffer.from(answer.body) : answer.body);
+      // Bytes: for a text Fastify would add a charset to the content type that was asked for.
+      return reply.send(answer.body === undefined ? undefined : Buffer.from(answer.body));
     },
   });
   app.route({
@@ -51,6 +43,18 @@ export default async function inbound(app: FastifyInstance, context: ApiContext)
       return sendError(reply, 405, ErrorCode.BAD_REQUEST_PARAMS, `Request method '${request.method}' is not supported`);
     },
   });
+}
+
+/** Once: true at the end of the writing, false when the sender is gone, be it already. */
+function tellWhetherWritten(response: ServerResponse, written: (ok: boolean) => void): void {
+  let told = false;
+  const tell = (ok: boolean) => {
+    if (!told) written(ok);
+    told = true;
+  };
+  if (response.closed || response.destroyed) tell(false);
+  response.once('finish', () => tell(true));
+  response.once('close', () => tell(false));
 }
 
 function toInbound(request: FastifyRequest): InboundRequest {
