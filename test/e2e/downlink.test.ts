@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { promisify } from 'node:util';
@@ -33,6 +33,7 @@ let product: Product;
 let broker: Broker;
 let integration: Answer;
 let device: Answer;
+let folder: string;
 
 /** The chain file with the id of our integration in place of the author's. */
 function chainFile(name: string): { ruleChain: Answer; metadata: Answer } {
@@ -43,6 +44,7 @@ function chainFile(name: string): { ruleChain: Answer; metadata: Answer } {
 
 before(async () => {
   if (skip) return;
+  folder = temporaryFolder('cli');
   broker = await startMosquitto();
   product = await startProduct();
   const uplink = await createUplinkConverter(product, 'valve uplink', DECODER);
@@ -53,6 +55,7 @@ before(async () => {
   device = await eventually('the device is there', () => deviceByName(product, 'V-1'));
 });
 after(async () => {
+  if (folder) rmSync(folder, { recursive: true, force: true });
   await product?.close();
   await broker?.close();
 });
@@ -91,7 +94,6 @@ test('the life of that downlink: each state with its time, delivered when the br
 });
 
 test('the MQTT downlink root chain, imported by the command line: a one-way RPC is published and answered 200', { skip }, async () => {
-  const folder = temporaryFolder('cli');
   const file = join(folder, 'chain.json');
   writeFileSync(file, JSON.stringify(chainFile('mqtt-downlink-root')));
   const { stdout } = await run(process.execPath, ['bin/fieldbridge.mjs', 'chain', 'import', file, '--root', '--json', '--url', product.url], {
@@ -118,7 +120,6 @@ test('the MQTT downlink root chain, imported by the command line: a one-way RPC 
 });
 
 test('exported again, the chain is the one that was imported', { skip }, async () => {
-  const folder = temporaryFolder('cli');
   const exported = join(folder, 'exported.json');
   await run(process.execPath, ['bin/fieldbridge.mjs', 'chain', 'export', 'MQTT Downlink Root Rule Chain', '--out', exported, '--url', product.url], {
     cwd: ROOT,
