@@ -19,7 +19,10 @@ after(() => api.close());
 
 async function inLane(originator: string): Promise<Message> {
   let message: Message | undefined;
-  await eventually(async () => (([message] = await takeMessages(api.context.backend, originator)), message !== undefined), 'the message');
+  await eventually(async () => {
+    [message] = await takeMessages(api.context.backend, originator);
+    return message !== undefined;
+  }, 'the message');
   return message!;
 }
 
