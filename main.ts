@@ -62,6 +62,8 @@ async function start(settings: Settings, log: Logger): Promise<() => Promise<voi
   });
 
   await chains.start();
+  // Before the lanes are worked: a downlink node must know the integration that it names.
+  await integrations.start();
   const lane = {
     ...{ queue: backend.queue, commit: backend.commit.bind(backend), newId, now, log },
     runner: {
@@ -85,7 +87,6 @@ async function start(settings: Settings, log: Logger): Promise<() => Promise<voi
     log,
   );
   await app.listen({ host: settings.httpHost, port: settings.httpPort });
-  await integrations.start();
   devices.start();
 
   const { port } = app.server.address() as { port: number };
