@@ -58,6 +58,7 @@ export async function connect({ url, user, password }: Connection) {
   return {
     get: (path: string): Promise<Answer> => send('GET', path, undefined, token),
     post: (path: string, body?: unknown): Promise<Answer> => send('POST', path, body, token),
+    delete: (path: string): Promise<Answer> => send('DELETE', path, undefined, token),
     /** Every element of a paged list. */
     async *all(path: string): AsyncGenerator<Answer> {
       for (let page = 0; ; page++) {

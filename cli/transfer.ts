@@ -39,7 +39,7 @@ export interface Imported {
 
 /** A rule chain file as the editor exports it, today's or the old format (specs: rule-nodes §1.3): always a new chain; root only when asked for. */
 export async function importChain(client: Client, file: string, { root }: { root: boolean }): Promise<Imported> {
-  const { ruleChain, metadata } = await readJson(file);
+  const { ruleChain, metadata } = (await readJson(file)) ?? {};
   if (!ruleChain?.name || !metadata)
     throw new CliError(`${file} is no rule chain file: it has no "ruleChain" with a name and "metadata"`, EXIT.failed);
   const {
@@ -54,10 +54,34 @@ export async function importChain(client: Client, file: string, { root }: { root
     ...fields
   } = ruleChain;
   const chain = await client.post('/api/ruleChain', fields);
-  const saved = await client.post('/api/ruleChain/metadata', { ...metadata, version: undefined, ruleChainId: chain.id });
+  let saved: Answer;
+  try {
+    saved = await client.post('/api/ruleChain/metadata', { ...metadata, version: undefined, ruleChainId: chain.id });
+  } catch (cause) {
+    // A refused graph must not leave an empty chain behind.
+    await client.delete(`/api/ruleChain/${chain.id.id}`);
+    throw cause;
+  }
+  const problems = await problemsOf(client, chain.tenantId.id, saved.nodes);
   if (root) await client.post(`/api/ruleChain/${chain.id.id}/root`);
-  const problems = (saved.nodes as Answer[]).filter((node) => node.problem).map((node) => ({ node: node.name, reason: node.problem }));
   return { id: chain.id.id, name: chain.name, problems };
+}
+
+const AT_ONCE = 20;
+
+/** Why nodes can not run: their newest lifecycle event says so. */
+async function problemsOf(client: Client, tenantId: string, nodes: readonly Answer[]): Promise<Imported['problems']> {
+  const problems: Imported['problems'][number][] = [];
+  const newest = `LC_EVENT?tenantId=${tenantId}&pageSize=1&page=0&sortProperty=createdTime&sortOrder=DESC`;
+  for (let at = 0; at < nodes.length; at += AT_ONCE) {
+    const some = nodes.slice(at, at + AT_ONCE);
+    const events = await Promise.all(some.map(({ id }) => client.get(`/api/events/RULE_NODE/${id.id}/${newest}`)));
+    for (const [i, { data }] of events.entries()) {
+      const [event] = data as Answer[];
+      if (event?.body.success === false) problems.push({ node: some[i].name, reason: event.body.error });
+    }
+  }
+  return problems;
 }
 
 export async function exportChain(client: Client, idOrName: string, out: string | undefined): Promise<void> {
@@ -71,7 +95,7 @@ export async function exportChain(client: Client, idOrName: string, out: string 
 
 /** A converter file (specs: integrations §1.4), of any year. A name that is taken is refused by the server, never overwritten. */
 export async function importConverter(client: Client, file: string): Promise<{ id: string; name: string }> {
-  const content = await readJson(file);
+  const content = (await readJson(file)) ?? {};
   const {
     id: _id,
     createdTime: _created,
@@ -79,7 +103,7 @@ export async function importConverter(client: Client, file: string): Promise<{ i
     version: _version,
     externalId: _external,
     ...converter
-  } = content.entityType === 'CONVERTER' ? content.entity : content;
+  } = content.entityType === 'CONVERTER' ? (content.entity ?? {}) : content;
   if (!converter.name || !converter.type) throw new CliError(`${file} is no converter file: it has no "name" and "type"`, EXIT.failed);
   const saved = await client.post('/api/converter', converter);
   return { id: saved.id.id, name: saved.name };
