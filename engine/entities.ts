@@ -2,6 +2,7 @@ import { randomInt } from 'node:crypto';
 import { newId } from './id.ts';
 import { type EntityRef, type EntityType, NULL_ID } from './message.ts';
 import type { Collection, Doc } from './store.ts';
+import type { AttributeWrite } from './work.ts';
 
 /** Documents of the entities that integrations, rule chains and the API all create, and their JSON as REST and messages show it (specs: rest-api §4). */
 
@@ -59,6 +60,12 @@ export function newDevice(device: NewDevice, now: number): { device: Doc; creden
     now,
   );
   return { device: doc, credentials: newDeviceCredentials(doc, { credentialsId: device.accessToken ?? randomText(20) }, now) };
+}
+
+/** What clients read of a device before its first message: it is there, and it is not active. */
+export function newDeviceState({ tenantId, id, createdTime }: Doc): AttributeWrite {
+  const entity: EntityRef = { entityType: 'DEVICE', id };
+  return { tenantId, entity, scope: 'SERVER_SCOPE', key: 'active', value: { type: 'BOOLEAN', value: false }, lastUpdateTs: createdTime };
 }
 
 export interface CredentialsFields {

@@ -9,6 +9,7 @@ import {
   newCustomer,
   newDevice,
   newDeviceProfile,
+  newDeviceState,
   newGroup,
 } from './entities.ts';
 import { ConverterError } from './errors.ts';
@@ -148,6 +149,7 @@ export function createResolver(backend: Backend, now: () => number): Resolver & 
         const { device, credentials } = newDevice(fields, at);
         doc = device;
         work.docs.push({ doc: device }, { doc: credentials });
+        work.attributes.push(newDeviceState(device));
       } else {
         doc = newAsset(fields, at);
         work.docs.push({ doc });

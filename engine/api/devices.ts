@@ -1,6 +1,6 @@
 import type { FastifyInstance } from 'fastify';
 import { Type } from 'typebox';
-import { entityJson, nameKey, newDevice, newDeviceCredentials, randomText } from '../entities.ts';
+import { entityJson, nameKey, newDevice, newDeviceCredentials, newDeviceState, randomText } from '../entities.ts';
 
 import type { Doc } from '../store.ts';
 import { Work } from '../work.ts';
@@ -171,6 +171,7 @@ export async function saveDevice(
     await refuseTaken(context, credentials.credentialsId, storedCredentials?.id);
     work.docs.push({ doc: changed(storedCredentials, newDeviceCredentials(doc, credentials, now)) });
   }
+  if (!stored) work.attributes.push(newDeviceState(doc));
   await joinGroups(context, caller, query, doc, work);
   return save({ context, caller, doc, stored, expects: body.version, work });
 }

@@ -64,6 +64,9 @@ test('find or create: a device that nobody knows is made with all that the conve
     },
   );
   assert.equal((await store.docs('DEVICE_CREDENTIALS', TENANT, { ref: id })).data.length, 1);
+  assert.deepEqual(await store.attributes(TENANT, { entityType: 'DEVICE', id }, 'SERVER_SCOPE', ['active']), [
+    { key: 'active', value: { type: 'BOOLEAN', value: false }, lastUpdateTs: device.createdTime },
+  ]);
   const relations = await store.relations(TENANT, { to: { entityType: 'DEVICE', id } });
   assert.deepEqual(
     relations.map(({ from, type, typeGroup }) => ({ from: from.id, type, typeGroup })).sort((a, b) => a.type.localeCompare(b.type)),
