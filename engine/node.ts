@@ -77,6 +77,8 @@ export interface NodeDefinition<S extends TSchema = TSchema, State = unknown, N 
   readonly summary: string;
   /** Without `Failure`, which every node has. */
   readonly relations: readonly string[];
+  /** Those of them that the palette does not offer. */
+  readonly unlisted?: readonly string[];
   /** The user may draw any label (switch, output of a called chain). */
   readonly customRelations?: boolean;
   readonly inputs?: boolean;

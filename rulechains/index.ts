@@ -52,8 +52,8 @@ export const nodes: readonly AnyNode[] = [
   rpcReply,
   restReply,
   integrationDownlink,
-  ruleChain,
   output,
-  acknowledge,
   checkpoint,
+  ruleChain,
+  acknowledge,
 ];

@@ -70,7 +70,9 @@ function descriptor(node: AnyNode): Record<string, unknown> {
         description: node.summary,
         inEnabled: node.inputs ?? true,
         outEnabled: node.type !== OUTPUT_NODE,
-        relationTypes: [...new Set([...(node.type === OUTPUT_NODE ? ['Success'] : node.relations), 'Failure'])],
+        relationTypes: [...new Set([...(node.type === OUTPUT_NODE ? ['Success'] : node.relations), 'Failure'])].filter(
+          (relation) => !node.unlisted?.includes(relation),
+        ),
         customRelations: node.customRelations ?? false,
         ruleChainNode: isCall,
         // ThingsBoard's nodes without settings carry a version instead.

@@ -27,22 +27,27 @@ export const detailsFields = {
   alarmDetailsBuildTbel: code('Details (TBEL)', 'The same in TBEL.'),
 };
 
+/** Word for word as recorded: editors tell an untouched script by it. */
 export const DEFAULT_DETAILS = {
   scriptLang: 'TBEL',
   alarmDetailsBuildJs: `var details = {};
 if (metadata.prevAlarmDetails) {
     details = JSON.parse(metadata.prevAlarmDetails);
-    // prevAlarmDetails is only for this script
+    //remove prevAlarmDetails from metadata
     delete metadata.prevAlarmDetails;
+    //now metadata is the same as it comes IN this rule node
 }
+
 
 return details;`,
   alarmDetailsBuildTbel: `var details = {};
 if (metadata.prevAlarmDetails != null) {
     details = JSON.parse(metadata.prevAlarmDetails);
-    // prevAlarmDetails is only for this script
+    //remove prevAlarmDetails from metadata
     metadata.remove('prevAlarmDetails');
+    //now metadata is the same as it comes IN this rule node
 }
+
 
 return details;`,
 };

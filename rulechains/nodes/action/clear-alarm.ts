@@ -27,7 +27,7 @@ export default defineNode({
   family: 'ACTION',
   label: 'clear alarm',
   summary: 'Clears the active alarm of the originator.',
-  relations: ['Cleared', 'False', 'Success'],
+  relations: ['Cleared', 'False'],
   effect: true,
   config: ClearAlarm,
   defaults: { alarmType: 'General Alarm', ...DEFAULT_DETAILS },

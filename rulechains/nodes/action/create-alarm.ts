@@ -49,7 +49,7 @@ export default defineNode({
   family: 'ACTION',
   label: 'create alarm',
   summary: 'Creates the alarm of the originator, or updates the one that is active.',
-  relations: ['Created', 'Updated', 'False', 'Success'],
+  relations: ['Created', 'Updated', 'False'],
   effect: true,
   config: CreateAlarm,
   defaults: {

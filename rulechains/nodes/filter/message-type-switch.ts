@@ -1,12 +1,11 @@
 import { defineNode } from '#engine/node.ts';
 import { NO_CONFIG } from '../../shared/fields.ts';
 
-/** specs: rule-nodes §2.2; every other type is `Other`. The last four are messages of the Professional Edition. */
+/** specs: rule-nodes §2.2; every other type is `Other`. In the order in which the palette lists them. */
 const LABELS = new Map<string, string>([
   ['POST_ATTRIBUTES_REQUEST', 'Post attributes'],
   ['POST_TELEMETRY_REQUEST', 'Post telemetry'],
   ['TO_SERVER_RPC_REQUEST', 'RPC Request from Device'],
-  ['RPC_CALL_FROM_SERVER_TO_DEVICE', 'RPC Request to Device'],
   ['ACTIVITY_EVENT', 'Activity Event'],
   ['INACTIVITY_EVENT', 'Inactivity Event'],
   ['CONNECT_EVENT', 'Connect Event'],
@@ -16,12 +15,8 @@ const LABELS = new Map<string, string>([
   ['ENTITY_DELETED', 'Entity Deleted'],
   ['ENTITY_ASSIGNED', 'Entity Assigned'],
   ['ENTITY_UNASSIGNED', 'Entity Unassigned'],
-  ['ENTITY_ASSIGNED_FROM_TENANT', 'Entity Assigned From Tenant'],
-  ['ENTITY_ASSIGNED_TO_TENANT', 'Entity Assigned To Tenant'],
   ['ATTRIBUTES_UPDATED', 'Attributes Updated'],
   ['ATTRIBUTES_DELETED', 'Attributes Deleted'],
-  ['TIMESERIES_UPDATED', 'Timeseries Updated'],
-  ['TIMESERIES_DELETED', 'Timeseries Deleted'],
   ['ALARM', 'Alarm'],
   ['ALARM_CREATED', 'Alarm Created'],
   ['ALARM_UPDATED', 'Alarm Updated'],
@@ -32,9 +27,11 @@ const LABELS = new Map<string, string>([
   ['ALARM_UNASSIGNED', 'Alarm Unassigned'],
   ['COMMENT_CREATED', 'Comment Created'],
   ['COMMENT_UPDATED', 'Comment Updated'],
-  ['RELATION_ADD_OR_UPDATE', 'Relation Added or Updated'],
-  ['RELATION_DELETED', 'Relation Deleted'],
-  ['RELATIONS_DELETED', 'All Relations Deleted'],
+  ['RPC_CALL_FROM_SERVER_TO_DEVICE', 'RPC Request to Device'],
+  ['ENTITY_ASSIGNED_FROM_TENANT', 'Entity Assigned From Tenant'],
+  ['ENTITY_ASSIGNED_TO_TENANT', 'Entity Assigned To Tenant'],
+  ['TIMESERIES_UPDATED', 'Timeseries Updated'],
+  ['TIMESERIES_DELETED', 'Timeseries Deleted'],
   ['RPC_QUEUED', 'RPC Queued'],
   ['RPC_SENT', 'RPC Sent'],
   ['RPC_DELIVERED', 'RPC Delivered'],
@@ -43,7 +40,14 @@ const LABELS = new Map<string, string>([
   ['RPC_EXPIRED', 'RPC Expired'],
   ['RPC_FAILED', 'RPC Failed'],
   ['RPC_DELETED', 'RPC Deleted'],
+  ['RELATION_ADD_OR_UPDATE', 'Relation Added or Updated'],
+  ['RELATION_DELETED', 'Relation Deleted'],
+  ['RELATIONS_DELETED', 'All Relations Deleted'],
   ['REST_API_REQUEST', 'REST API request'],
+]);
+
+/** Messages of the Professional Edition: they are routed, and not listed (recorded). */
+const UNLISTED = new Map<string, string>([
   ['OWNER_CHANGED', 'Owner changed'],
   ['ADDED_TO_ENTITY_GROUP', 'Added to Group'],
   ['REMOVED_FROM_ENTITY_GROUP', 'Removed from Group'],
@@ -56,7 +60,8 @@ export default defineNode({
   family: 'FILTER',
   label: 'message type switch',
   summary: 'Sends the message to the relation named after its type.',
-  relations: [...LABELS.values(), 'Other'],
+  relations: [...LABELS.values(), 'Other', ...UNLISTED.values()],
+  unlisted: [...UNLISTED.values()],
   ...NO_CONFIG,
-  process: (message) => LABELS.get(message.type) ?? 'Other',
+  process: (message) => LABELS.get(message.type) ?? UNLISTED.get(message.type) ?? 'Other',
 });
