@@ -9,6 +9,7 @@ import type { ApiContext, Caller } from './context.ts';
 import { badRequest } from './errors.ts';
 import { requiredText } from './required.ts';
 import { isTrue, keyList, oneOf, restKeyProblem, target, wholeNumber } from './telemetry-target.ts';
+import { seriesOf } from './view-series.ts';
 
 interface Params {
   entityType: string;
@@ -24,17 +25,16 @@ const BASE = '/api/plugins/telemetry/:entityType/:entityId';
 /** Time series by REST (specs: rest-api §2.15). Writes store directly, then the message of §2.22 enters the rule chain; both in one commit. */
 export default async function telemetry(app: FastifyInstance, context: ApiContext): Promise<void> {
   textBodies(app);
-  const { store } = context.backend;
 
   app.get<{ Params: Params }>(`${BASE}/keys/timeseries`, async ({ caller, params }) => {
-    const { ref, tenantId } = await target(context, caller, params.entityType, params.entityId, 'read');
-    return [...(await store.latest(tenantId, ref)).keys()];
+    const series = await seriesOf(context, await target(context, caller, params.entityType, params.entityId, 'read'));
+    return [...(await series.latest([])).keys()];
   });
 
   async function latest(caller: Caller, params: Params, query: Query): Promise<string> {
-    const { ref, tenantId } = await target(context, caller, params.entityType, params.entityId, 'read');
+    const series = await seriesOf(context, await target(context, caller, params.entityType, params.entityId, 'read'));
     const keys = keyList(query);
-    const found = await store.latest(tenantId, ref, keys.length > 0 ? keys : undefined);
+    const found = await series.latest(keys);
     const now = context.now();
     const points = keys.length > 0 ? keys.map((key) => [key, found.get(key)] as const) : [...found];
     return seriesJson(
@@ -45,10 +45,10 @@ export default async function telemetry(app: FastifyInstance, context: ApiContex
   }
 
   async function history(caller: Caller, params: Params, query: Query): Promise<string> {
-    const { ref, tenantId } = await target(context, caller, params.entityType, params.entityId, 'read');
+    const series = await seriesOf(context, await target(context, caller, params.entityType, params.entityId, 'read'));
     const range = historyQuery(query);
     if (range.keys.length === 0) return '{}';
-    const found = await store.history(tenantId, ref, range);
+    const found = await series.history(range);
     return seriesJson([...found], isTrue(query['useStrictDataTypes']), context.now());
   }
 
