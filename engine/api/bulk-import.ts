@@ -68,7 +68,8 @@ async function importRow(
   const cells = columns.map((column, i) => ({ ...column, text: row[i] ?? '' })).filter((cell) => cell.text !== '');
   const cell = (type: string): string | undefined => cells.find((each) => each.type === type)?.text;
   const name = cell('NAME');
-  if (!name) throw badRequest(`${collection === 'DEVICE' ? 'Device' : 'Asset'} name should be specified!`);
+  // Recorded: a row without a name is no error and changes nothing.
+  if (!name) return 'updated';
   const known = await context.backend.store.docByKey(collection, nameKey(caller.tenantId, name));
   const info = { ...((known?.body['additionalInfo'] as object | null) ?? {}) } as Record<string, unknown>;
   if (cell('DESCRIPTION') !== undefined) info['description'] = cell('DESCRIPTION');

@@ -15,6 +15,7 @@ import deadLetters from './dead-letters.ts';
 import deviceApi from './device-api.ts';
 import devices from './devices.ts';
 import downlinks from './downlinks.ts';
+import emptyLists from './empty-lists.ts';
 import entityViews from './entity-views.ts';
 import events from './events.ts';
 import groups from './groups.ts';
@@ -50,6 +51,7 @@ export const ROUTES: readonly Routes[] = [
   customers,
   dashboards,
   devices,
+  emptyLists,
   entityViews,
   groups,
   login,

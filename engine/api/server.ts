@@ -1,6 +1,7 @@
 import cors from '@fastify/cors';
 import jwt from '@fastify/jwt';
 import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify';
+import { refuseUnacceptable } from './accepts.ts';
 import { createTokens, guard, ISSUER } from './auth.ts';
 import { jsonBodies } from './bodies.ts';
 import type { ApiContext } from './context.ts';
@@ -27,6 +28,7 @@ export async function buildServer(context: ApiContext, logger?: FastifyBaseLogge
   app.setSerializerCompiler(() => (data) => JSON.stringify(data));
   handleErrors(app);
   jsonBodies(app);
+  refuseUnacceptable(app);
 
   await app.register(cors, {
     delegator: ({ headers }, callback) => {

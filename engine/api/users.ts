@@ -10,10 +10,10 @@ import { type Account, newOneTimeToken } from './auth.ts';
 import type { ApiContext, Caller } from './context.ts';
 import { badRequest, forbidden, notFound } from './errors.ts';
 import { joinGroups } from './group-members.ts';
-import { customerOfBody, jsonPage, listByIds, listDocs } from './lists.ts';
-import { idList, PAGE_QUERY, pageOf } from './paging.ts';
+import { customerOfBody, everyDocOf, jsonPage, listByIds, listDocs, pageInMemory } from './lists.ts';
+import { idList, PAGE_QUERY, pageLink, pageOf } from './paging.ts';
 import { checkEmail, checkLimit, checkTexts, remove, removeDoc, save } from './save.ts';
-import { AnyJson, Body, IdList, IdOf, IdParams, Maybe, typed } from './schemas.ts';
+import { AnyJson, Body, IdList, IdOf, IdParams, Maybe, typed, Uuid } from './schemas.ts';
 
 /** Users of a tenant and of its customers (specs: rest-api §2.1). */
 
@@ -156,16 +156,24 @@ export default async function users(plain: FastifyInstance, context: ApiContext)
   app.get('/api/customer/users', { schema: { tags, querystring: page } }, async ({ query, caller }) =>
     listUsers(caller, query, { kind: 'CUSTOMER_USER' }),
   );
-  for (const url of ['/api/users/info', '/api/users/assign/:alarmId']) {
-    app.get(url, { schema: { tags, summary: 'Whom something can be assigned to', querystring: page } }, async ({ query, caller }) => {
-      return pageOf(await listDocs(context, 'USER', caller.tenantId, query, own(caller)), (user) => ({
-        id: entityRef(user),
-        email: user.name,
-        firstName: user.body['firstName'] ?? '',
-        lastName: user.body['lastName'] ?? '',
-      }));
-    });
-  }
+  const emailInfo = (user: Doc) => ({
+    id: entityRef(user),
+    email: user.name,
+    firstName: user.body['firstName'] ?? '',
+    lastName: user.body['lastName'] ?? '',
+  });
+  app.get('/api/users/info', { schema: { tags, summary: 'Names of users', querystring: page } }, async ({ query, caller }) =>
+    pageOf(await listDocs(context, 'USER', caller.tenantId, query, own(caller)), emailInfo),
+  );
+  const assignees = { tags, summary: 'Whom an alarm can be assigned to', params: Type.Object({ alarmId: Uuid }), querystring: page };
+  app.get('/api/users/assign/:alarmId', { schema: assignees }, async ({ params, query, caller }) => {
+    const { customerId } = await readable(context, caller, { entityType: 'ALARM', id: params.alarmId });
+    const link = pageLink(query);
+    const users = await everyDocOf(context, 'USER', caller.tenantId, own(caller));
+    // Only those who may see it: the tenant's, and those of its customer.
+    const allowed = users.filter((user) => user.kind === 'TENANT_ADMIN' || (customerId && user.customerId === customerId));
+    return pageOf(pageInMemory(allowed, link), emailInfo);
+  });
   for (const url of ['/api/customer/:id/users', '/api/customer/:id/userInfos']) {
     app.get(url, { schema: { ...byId, querystring: page } }, async ({ params, query, caller }) => {
       await readable(context, caller, { entityType: 'CUSTOMER', id: params.id });

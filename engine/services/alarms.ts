@@ -99,7 +99,8 @@ export function alarmInfo(
   assignee: unknown,
 ): Record<string, unknown> {
   const ref = (entityType: EntityRef['entityType'], id: string | null) => (id === null ? null : { entityType, id });
-  const name = origin?.name ?? null;
+  // Recorded: an alarm has no name that others could show, and an originator without one counts as gone.
+  const name = (alarm.originator.entityType === 'ALARM' ? null : origin?.name) ?? 'Deleted';
   const label = origin?.label || name;
   return {
     id: ref('ALARM', alarm.id),

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
+import { Work } from '#engine/work.ts';
 import { type Api, startApi } from '#test/support/api.ts';
 
 let api: Api;
@@ -48,6 +49,20 @@ test('a device is saved with its profile, credentials, customer and group at onc
     ['Fish Ltd', 'Fish Ltd', 'TH1', false, [{ id: group.id, name: 'Cold rooms' }]],
   );
   assert.deepEqual((await get(`/api/entityGroup/${group.id.id}/devices?pageSize=10&page=0`)).data, [device]);
+});
+
+test('a new device is not active, and saving it again does not say so', async () => {
+  const { id } = (await post('/api/device', { name: 'still', type: 'default' })).body;
+  const state = () => get(`/api/plugins/telemetry/DEVICE/${id.id}/values/attributes/SERVER_SCOPE`);
+  const [active, ...more] = await state();
+  assert.deepEqual([active.key, active.value, more], ['active', false, []]);
+  const tenantId = (await get(`/api/device/${id.id}`)).tenantId.id;
+  const work = new Work();
+  const now = Date.now();
+  work.attributes.push({ tenantId, entity: id, scope: 'SERVER_SCOPE', key: 'active', value: { type: 'BOOLEAN', value: true }, lastUpdateTs: now });
+  await api.context.backend.commit(work);
+  assert.equal((await post('/api/device', { id, name: 'still', type: 'default', label: 'Hall' })).status, 200);
+  assert.deepEqual(await state(), [{ lastUpdateTs: now, key: 'active', value: true }]);
 });
 
 for (const { name, body, query = '', message, status = 400 } of [
@@ -148,10 +163,10 @@ test('saves of the same new type at the same time make one profile', async () =>
 });
 
 test('bulk import: rows fail alone, quoted cells hold delimiters and line ends', async () => {
-  const file = 'name,type,label,temp\n"b, 1",default,"two\nlines",21.5\n,default,,\nb2,default,"say ""x""",warm\n';
+  const file = 'name,type,label,temp\n"b, 1",default,"two\nlines",21.5\n,default,,\n<b>,default,,\nb2,default,"say ""x""",warm\n';
   const columns = [{ type: 'NAME' }, { type: 'TYPE' }, { type: 'LABEL' }, { type: 'TIMESERIES', key: 'temp' }];
   const { body } = await post('/api/device/bulk_import', { file, mapping: { columns, delimiter: ',', update: true, header: true } });
-  assert.deepEqual(body, { created: 2, updated: 0, errors: 1, errorsList: ['Line 3: Device name should be specified!'] });
+  assert.deepEqual(body, { created: 2, updated: 1, errors: 1, errorsList: ['Line 4: Validation error: name is malformed'] });
   const first = await get('/api/tenant/devices?deviceName=b,%201');
   assert.equal(first.label, 'two\nlines');
   assert.deepEqual((await get('/api/tenant/devices?deviceName=b2')).label, 'say "x"');
