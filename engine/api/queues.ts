@@ -7,7 +7,7 @@ import type { ApiContext } from './context.ts';
 import { notFound } from './errors.ts';
 import { doubles } from './json-doubles.ts';
 import { jsonPage, listDocs } from './lists.ts';
-import { PAGE_QUERY } from './paging.ts';
+import { PAGE_QUERY, pageLink, pageOfAll } from './paging.ts';
 import { IdParams, typed } from './schemas.ts';
 
 /** The queues that nodes and profiles may name (specs: rest-api §2.3). They are the system's; every lane of ours keeps what each of them promises. */
@@ -34,7 +34,6 @@ export default async function queues(plain: FastifyInstance, context: ApiContext
     if (!queue) throw notFound();
     return entityJson(queue);
   });
-  const none = { data: [], totalPages: 0, totalElements: 0, hasNext: false };
-  app.get('/api/queueStats', { schema: { tags, querystring: Type.Object(PAGE_QUERY) } }, async () => none);
+  app.get('/api/queueStats', { schema: { tags, querystring: Type.Object(PAGE_QUERY) } }, async ({ query }) => pageOfAll([], pageLink(query)));
   app.get('/api/queueStats/list', { schema: { tags } }, async () => []);
 }

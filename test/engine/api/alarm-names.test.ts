@@ -43,10 +43,3 @@ test('an alarm can be assigned to the administrators of its tenant and the users
   const unknown = await api.call('GET', `/api/users/assign/${ours.id.id}?pageSize=10&page=0`);
   assert.equal(unknown.status, 404);
 });
-
-for (const path of ['/api/otaPackages', '/api/widgetsBundles']) {
-  test(`${path}: none, in a page`, async () => {
-    assert.deepEqual(await get(`${path}?pageSize=10&page=3`), { data: [], totalPages: 0, totalElements: 0, hasNext: false });
-    assert.equal((await api.call('GET', `${path}?pageSize=0&page=0`)).status, 400);
-  });
-}
