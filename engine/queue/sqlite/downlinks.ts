@@ -9,6 +9,8 @@ import { decodeMessage, encodeMessage } from './messages.ts';
 import type { Pass } from './pass.ts';
 
 const WAITING = "state IN ('QUEUED', 'CONVERTED')";
+/** The plus keeps the planner at the index of the slot: by delivery alone it would walk through all that wait for the integration. */
+const SLOT = "integrationId = ? AND entityId = ? AND +delivery = 'pending'";
 const STEP = 500;
 const ALL = -1;
 
@@ -95,7 +97,7 @@ export class Downlinks {
     for (const downlink of downlinks) {
       const { id, createdTime, tenantId, integrationId, entity, delivery, policy, expiresAt, message, state, history } = downlink;
       if (delivery === 'pending' && policy === 'last') {
-        const older = this.waitingRows("integrationId = ? AND entityId = ? AND delivery = 'pending'", ALL, integrationId, entity.id);
+        const older = this.waitingRows(SLOT, ALL, integrationId, entity.id);
         for (const row of older) if (!this.taken.has(row.id)) this.end(row, 'REPLACED', `replaced by ${id}`, pass);
       }
       this.db.run(
@@ -126,11 +128,17 @@ export class Downlinks {
 
   /** In the running transaction. @throws AppError `stale-downlink` when it is over already: the caller's counts would make the ledger wrong. */
   move(moves: readonly DownlinkMove[], pass: Pass): void {
-    for (const { tenantId, id, state, reason, ts } of moves) {
+    // All that happens to one downlink is written at once.
+    for (const steps of Map.groupBy(moves, (move) => move.id).values()) {
+      const { tenantId, id } = steps[0]!;
       const row = this.db.get<DownlinkRow>('SELECT * FROM downlinks WHERE id = ? AND tenantId = ?', id, tenantId);
-      if (!row || !NEXT[row.state].includes(state))
-        throw new AppError('stale-downlink', 'never', `The downlink ${id} is ${row?.state ?? 'gone'} and can not become ${state}`);
-      this.step(row, state, reason, ts, pass);
+      let from = row?.state;
+      for (const { state } of steps) {
+        if (!from || !NEXT[from].includes(state))
+          throw new AppError('stale-downlink', 'never', `The downlink ${id} is ${from ?? 'gone'} and can not become ${state}`);
+        from = state;
+      }
+      this.step(row!, steps, pass);
     }
   }
 
@@ -181,7 +189,7 @@ export class Downlinks {
     const now = this.now();
     for (const entityId of entityIds) {
       const row = this.first(
-        (after) => this.waitingRows("integrationId = ? AND entityId = ? AND delivery = 'pending' AND seq > ?", 8, integrationId, entityId, after),
+        (after) => this.waitingRows(`${SLOT} AND seq > ?`, 8, integrationId, entityId, after),
         (candidate) => candidate.expiresAt > now,
       );
       if (!row) continue;
@@ -193,8 +201,7 @@ export class Downlinks {
 
   /** Back into its slot; where a newer one has come meanwhile and the last wins, it is replaced instead. */
   putBack(downlink: Downlink): void {
-    const slot = () =>
-      this.waitingRows("integrationId = ? AND entityId = ? AND delivery = 'pending'", ALL, downlink.integrationId, downlink.entity.id);
+    const slot = () => this.waitingRows(SLOT, ALL, downlink.integrationId, downlink.entity.id);
     const newer = downlink.policy === 'last' ? slot().at(-1) : undefined;
     if (!newer || newer.id === downlink.id) {
       this.taken.delete(downlink.id);
@@ -296,7 +303,7 @@ export class Downlinks {
 
   /** Ended by the backend itself, which counts it then. */
   private end(row: DownlinkRow, state: 'REPLACED' | 'EXPIRED', reason: string, pass: Pass): void {
-    this.step(row, state, reason, pass.now, pass);
+    this.step(row, [{ state, ts: pass.now, reason }], pass);
     this.db.run(
       'INSERT INTO counters (owner, counter, n) VALUES (?, ?, 1) ON CONFLICT DO UPDATE SET n = n + 1',
       row.owner,
@@ -304,8 +311,9 @@ export class Downlinks {
     );
   }
 
-  private step(row: DownlinkRow, state: DownlinkState, reason: string | null, ts: number, pass: Pass): void {
-    const history = [...(JSON.parse(row.history) as DownlinkStep[]), { state, ts, reason }];
+  private step(row: DownlinkRow, steps: readonly DownlinkStep[], pass: Pass): void {
+    const history = [...(JSON.parse(row.history) as DownlinkStep[]), ...steps.map(({ state, ts, reason }) => ({ state, ts, reason }))];
+    const { state } = steps.at(-1)!;
     this.db.run('UPDATE downlinks SET state = ?, history = ? WHERE seq = ?', state, JSON.stringify(history), row.seq);
     if (state === 'QUEUED' || state === 'CONVERTED') return;
     pass.afterCommit(() => {
