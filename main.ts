@@ -127,7 +127,7 @@ function callAs(app: FastifyInstance, username: string, password: string): Call 
   return async (method, path, body) => inject(method, path, body, (await inject('POST', '/api/auth/login', { username, password })).token);
 }
 
-const log = pino({ level: process.env['LOG_LEVEL'] ?? 'warn' }, pino.destination(2));
+const log = pino({ level: 'warn' }, pino.destination(2));
 
 function refuse(cause: unknown): never {
   const known = cause instanceof AppError || (cause as NodeJS.ErrnoException).syscall !== undefined;
@@ -145,7 +145,9 @@ function explain(cause: Error): string {
 // A bug somewhere must not take the others' messages with it: what was acknowledged is durable, the rest comes again.
 process.on('unhandledRejection', (cause) => log.error({ err: cause }, 'unhandled rejection'));
 try {
-  const stop = await start(readSettings(process.env), log);
+  const settings = readSettings(process.env);
+  log.level = settings.logLevel;
+  const stop = await start(settings, log);
   let stopping = false;
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
     process.on(signal, () => {

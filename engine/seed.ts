@@ -2,7 +2,7 @@ import { NO_CONTACT, newAssetProfile, newDeviceProfile, newDoc, newGroup } from 
 import { checkGraph, readChainFile } from './graph.ts';
 import { newId } from './id.ts';
 import { type EntityRef, NULL_ID } from './message.ts';
-import { hashPassword } from './passwords.ts';
+import { hashPassword, passwordMatches } from './passwords.ts';
 import type { Backend } from './queue.ts';
 import { Registry } from './registry.ts';
 import type { Doc } from './store.ts';
@@ -22,9 +22,18 @@ export const SYSADMIN = 'sysadmin@thingsboard.org';
 export const TENANT_ADMIN = 'tenant@thingsboard.org';
 export const GROUP_TYPES = ['CUSTOMER', 'ASSET', 'DEVICE', 'USER', 'ENTITY_VIEW', 'DASHBOARD', 'EDGE'] as const;
 
-/** One commit: either everything is there or nothing, so a start that was cut off simply seeds again. */
+/** Everybody knows them: good for loopback only. */
+export const DEMO_PASSWORDS = { [TENANT_ADMIN]: 'tenant', [SYSADMIN]: 'sysadmin' } as const;
+
+/**
+ * One commit: either everything is there or nothing, so a start that was cut off simply seeds again. A folder that has its accounts keeps their passwords,
+ * but for the demo ones: those give way to what was given, as the server may now listen to others.
+ */
 export async function seed(backend: Backend, { tenantPassword, sysadminPassword, rootChain, now }: SeedOptions): Promise<{ fresh: boolean }> {
-  if (await backend.store.docByKey('USER', SYSADMIN)) return { fresh: false };
+  if (await backend.store.docByKey('USER', SYSADMIN)) {
+    await replaceDemoPasswords(backend, { [TENANT_ADMIN]: tenantPassword, [SYSADMIN]: sysadminPassword }, now);
+    return { fresh: false };
+  }
   const work = new Work();
   const profile = newTenantProfile({ name: 'Default', description: 'Default tenant profile', default: true, configuration: DEFAULT_LIMITS }, now);
   const tenant = newTenant({ title: 'Tenant' }, profile.id, now);
@@ -38,6 +47,20 @@ export async function seed(backend: Backend, { tenantPassword, sysadminPassword,
   }
   await backend.commit(work);
   return { fresh: true };
+}
+
+async function replaceDemoPasswords(backend: Backend, given: Readonly<Record<keyof typeof DEMO_PASSWORDS, string>>, now: number): Promise<void> {
+  const work = new Work();
+  for (const email of [TENANT_ADMIN, SYSADMIN] as const) {
+    if (given[email] === DEMO_PASSWORDS[email]) continue;
+    const user = await backend.store.docByKey('USER', email);
+    const credentials = user && (await backend.store.docByKey('USER_CREDENTIALS', user.id));
+    if (!credentials || !(await passwordMatches(DEMO_PASSWORDS[email], credentials.body['password'] as string | null))) continue;
+    // Logins of the old password end with it.
+    const body = { ...credentials.body, password: await hashPassword(given[email]), validFrom: Math.floor(now / 1000) };
+    work.docs.push({ doc: { ...credentials, body }, expects: credentials.version });
+  }
+  if (!work.isEmpty) await backend.commit(work);
 }
 
 export function newTenant(fields: Record<string, unknown> & { readonly title: string }, profileId: string, now: number): Doc {

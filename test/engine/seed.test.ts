@@ -75,3 +75,26 @@ test('two hashes of one password differ; no hash matches nothing', async () => {
   assert.ok(!one.includes('x$x'));
   assert.equal(await passwordMatches('', null), false);
 });
+
+test('demo passwords give way to those that a later start was given; passwords of their own stay', async (t) => {
+  const folder = await mkdtemp(join(tmpdir(), 'fieldbridge-seed-'));
+  const backend = await openSqliteBackend({ folder });
+  t.after(async () => {
+    await backend.close();
+    await rm(folder, { recursive: true, force: true });
+  });
+  const now = Date.now();
+  const works = async (email: string, password: string) => {
+    const user = await backend.store.docByKey('USER', email);
+    const credentials = await backend.store.docByKey('USER_CREDENTIALS', user!.id);
+    return passwordMatches(password, credentials!.body['password'] as string);
+  };
+  await seed(backend, { tenantPassword: 'tenant', sysadminPassword: 'my own', rootChain, now });
+  await seed(backend, { tenantPassword: 'tenant', sysadminPassword: 'sysadmin', rootChain, now });
+  assert.deepEqual([await works(TENANT_ADMIN, 'tenant'), await works(SYSADMIN, 'my own')], [true, true]);
+  await seed(backend, { tenantPassword: 'given later', sysadminPassword: 'given later', rootChain, now });
+  assert.deepEqual(
+    [await works(TENANT_ADMIN, 'tenant'), await works(TENANT_ADMIN, 'given later'), await works(SYSADMIN, 'my own')],
+    [false, true, true],
+  );
+});
