@@ -74,8 +74,11 @@ export class Downlinks {
   /** By integration: up to here those to be sent now are taken. */
   private readonly cursors = new Map<string, number>();
   private readonly waiters = new Map<string, Waiter[]>();
-  /** Pending ones by integration: most uplinks ask an integration that has none. */
+  /** Pending ones by integration, and by their slot in it: most uplinks ask one that is empty, and then nothing is read. */
   private readonly pending = new Map<string, number>();
+  private readonly slots = new Map<string, number>();
+  /** Slots that the running transaction fills, not counted yet. One that was rolled back may stay: it costs a look into the file, no more. */
+  private readonly filling = new Set<string>();
   private closed = false;
 
   constructor(db: Database, numbers: Numbers, now: () => number, commit: (apply: (pass: Pass) => void) => Promise<void>, pendingLimit: number) {
@@ -84,10 +87,10 @@ export class Downlinks {
     this.now = now;
     this.commit = commit;
     this.pendingLimit = pendingLimit;
-    for (const row of db.all<{ integrationId: string; n: number }>(
-      `SELECT integrationId, count(*) AS n FROM downlinks WHERE ${WAITING} AND delivery = 'pending' GROUP BY integrationId`,
+    for (const row of db.all<{ integrationId: string; entityId: string; n: number }>(
+      `SELECT integrationId, entityId, count(*) AS n FROM downlinks WHERE ${WAITING} AND delivery = 'pending' GROUP BY integrationId, entityId`,
     )) {
-      this.pending.set(row.integrationId, row.n);
+      this.countPending(row.integrationId, row.entityId, row.n);
     }
   }
 
@@ -96,7 +99,8 @@ export class Downlinks {
     const more = new Map<string, number>();
     for (const downlink of downlinks) {
       const { id, createdTime, tenantId, integrationId, entity, delivery, policy, expiresAt, message, state, history } = downlink;
-      if (delivery === 'pending' && policy === 'last') {
+      const slot = slotOf(integrationId, entity.id);
+      if (delivery === 'pending' && policy === 'last' && (this.filling.has(slot) || this.slots.has(slot))) {
         const older = this.waitingRows(SLOT, ALL, integrationId, entity.id);
         for (const row of older) if (!this.taken.has(row.id)) this.end(row, 'REPLACED', `replaced by ${id}`, pass);
       }
@@ -118,7 +122,11 @@ export class Downlinks {
         encodeMessage(message),
       );
       if (delivery === 'pending') {
-        pass.afterCommit(() => this.countPending(integrationId, 1));
+        this.filling.add(slot);
+        pass.afterCommit(() => {
+          this.filling.delete(slot);
+          this.countPending(integrationId, entity.id, 1);
+        });
         const added = (more.get(integrationId) ?? 0) + 1;
         more.set(integrationId, added);
         if ((this.pending.get(integrationId) ?? 0) + added > this.pendingLimit) this.endOldest(integrationId, pass);
@@ -188,6 +196,7 @@ export class Downlinks {
     if ((this.pending.get(integrationId) ?? 0) === 0) return null;
     const now = this.now();
     for (const entityId of entityIds) {
+      if (!this.slots.has(slotOf(integrationId, entityId))) continue;
       const row = this.first(
         (after) => this.waitingRows(`${SLOT} AND seq > ?`, 8, integrationId, entityId, after),
         (candidate) => candidate.expiresAt > now,
@@ -318,13 +327,20 @@ export class Downlinks {
     if (state === 'QUEUED' || state === 'CONVERTED') return;
     pass.afterCommit(() => {
       this.taken.delete(row.id);
-      if (row.delivery === 'pending' && (row.state === 'QUEUED' || row.state === 'CONVERTED')) this.countPending(row.integrationId, -1);
+      if (row.delivery === 'pending' && (row.state === 'QUEUED' || row.state === 'CONVERTED')) this.countPending(row.integrationId, row.entityId, -1);
     });
   }
 
-  private countPending(integrationId: string, by: number): void {
-    const n = (this.pending.get(integrationId) ?? 0) + by;
-    if (n > 0) this.pending.set(integrationId, n);
-    else this.pending.delete(integrationId);
+  private countPending(integrationId: string, entityId: string, by: number): void {
+    addTo(this.pending, integrationId, by);
+    addTo(this.slots, slotOf(integrationId, entityId), by);
   }
+}
+
+const slotOf = (integrationId: string, entityId: string): string => `${integrationId}/${entityId}`;
+
+function addTo(counts: Map<string, number>, key: string, by: number): void {
+  const n = (counts.get(key) ?? 0) + by;
+  if (n > 0) counts.set(key, n);
+  else counts.delete(key);
 }
