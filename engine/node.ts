@@ -103,12 +103,16 @@ export interface NodeDefinition<S extends TSchema = TSchema, State = unknown, N 
   start?(context: StartContext<Static<S>>): State | Promise<State>;
   stop?(state: State): void;
   process?(message: Message, context: NodeContext<Static<S>, State, N>): Outcome | Promise<Outcome>;
-  processBatch?(messages: readonly Message[], context: NodeContext<Static<S>, State, N>): readonly (Outcome | Error)[] | Promise<readonly (Outcome | Error)[]>;
+  processBatch?(
+    messages: readonly Message[],
+    context: NodeContext<Static<S>, State, N>,
+  ): readonly (Outcome | Error)[] | Promise<readonly (Outcome | Error)[]>;
 }
 
 /** Gives the definition its types. `process` for one message, or `processBatch` when the work crosses a boundary (script, store, broker). */
-export const defineNode = <S extends TSchema, State = undefined, N extends ServiceName = never>(definition: NodeDefinition<S, State, N>): NodeDefinition<S, State, N> =>
-  definition;
+export const defineNode = <S extends TSchema, State = undefined, N extends ServiceName = never>(
+  definition: NodeDefinition<S, State, N>,
+): NodeDefinition<S, State, N> => definition;
 
 /** A definition whose types no longer matter, as registries and the runner hold it. */
 // biome-ignore lint/suspicious/noExplicitAny: variance: a list of nodes of different configurations

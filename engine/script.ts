@@ -35,7 +35,10 @@ export interface ScriptFault {
 }
 
 export type ScriptResult = { readonly logs?: readonly string[] } & (
-  | { readonly ok: true; /** `JSON.stringify` of what was returned; `undefined` where that gives none (undefined, a function). */ readonly json: string | undefined }
+  | {
+      readonly ok: true /** `JSON.stringify` of what was returned; `undefined` where that gives none (undefined, a function). */;
+      readonly json: string | undefined;
+    }
   | { readonly ok: false; readonly fault: ScriptFault }
 );
 

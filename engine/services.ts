@@ -19,7 +19,10 @@ export interface Services {
     latest(entity: EntityRef, keys: readonly string[]): Promise<Map<string, Point>>;
     /** @param ttlMs 0 = kept for ever (or the tenant profile's default). */
     save(entity: EntityRef, ts: number, values: readonly KeyValue[], options?: { ttlMs?: number; history?: boolean; latest?: boolean }): void;
-    history(entity: EntityRef, query: { keys: readonly string[]; startTs: number; endTs: number; aggregation: Aggregation; limit: number; order: SortOrder }): Promise<Map<string, Point[]>>;
+    history(
+      entity: EntityRef,
+      query: { keys: readonly string[]; startTs: number; endTs: number; aggregation: Aggregation; limit: number; order: SortOrder },
+    ): Promise<Map<string, Point[]>>;
   };
   alarms: {
     /** Latest not cleared alarm of (originator, type). */
@@ -138,6 +141,8 @@ export interface RpcRequest {
   readonly expiresAt: number;
 }
 
-export type RpcAnswer = { readonly ok: true; /** JSON text, null for one-way. */ readonly data: string | null } | { readonly ok: false; readonly error: 'NO_ACTIVE_CONNECTION' | 'TIMEOUT' | 'FAILED' };
+export type RpcAnswer =
+  | { readonly ok: true /** JSON text, null for one-way. */; readonly data: string | null }
+  | { readonly ok: false; readonly error: 'NO_ACTIVE_CONNECTION' | 'TIMEOUT' | 'FAILED' };
 
 export type { KeyValue, Value };

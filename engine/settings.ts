@@ -2,27 +2,63 @@ import { Type } from 'typebox';
 import { ConfigError } from './errors.ts';
 import { Config, validate, withDefaults } from './schema.ts';
 
-const port = (title: string, fallback: number) => Type.Integer({ title, description: 'TCP port; 0 takes a free one.', minimum: 0, maximum: 65_535, default: fallback });
+const port = (title: string, fallback: number) =>
+  Type.Integer({ title, description: 'TCP port; 0 takes a free one.', minimum: 0, maximum: 65_535, default: fallback });
 const flag = (title: string, description: string, fallback: boolean) => Type.Boolean({ title, description, default: fallback });
 
 /** Settings are environment variables; this is the one schema. A wrong one stops the start with its name, its value and what is allowed. */
 export const Settings = Config({
-  FIELDBRIDGE_DATA: Type.String({ title: 'Data folder', description: 'Everything that must survive: messages, devices, users, keys.', minLength: 1, default: './data' }),
-  HTTP_HOST: Type.String({ title: 'HTTP address', description: 'Where REST, the page and inbound HTTP listen. Beyond loopback, both passwords must be given.', minLength: 1, default: '127.0.0.1' }),
+  FIELDBRIDGE_DATA: Type.String({
+    title: 'Data folder',
+    description: 'Everything that must survive: messages, devices, users, keys.',
+    minLength: 1,
+    default: './data',
+  }),
+  HTTP_HOST: Type.String({
+    title: 'HTTP address',
+    description: 'Where REST, the page and inbound HTTP listen. Beyond loopback, both passwords must be given.',
+    minLength: 1,
+    default: '127.0.0.1',
+  }),
   HTTP_PORT: port('HTTP port', 8080),
   MQTT_PORT: port('Device API port (MQTT)', 1883),
   DEMO: flag('Demo', 'A broker, an integration on it and a device that talks.', true),
   DEMO_MQTT_PORT: port('Demo broker port', 1884),
-  FIELDBRIDGE_TENANT_PASSWORD: Type.Optional(Type.String({ title: 'Password of tenant@thingsboard.org', description: 'Taken at the first start.', minLength: 6, secret: true })),
-  FIELDBRIDGE_SYSADMIN_PASSWORD: Type.Optional(Type.String({ title: 'Password of sysadmin@thingsboard.org', description: 'Taken at the first start.', minLength: 6, secret: true })),
-  FIELDBRIDGE_KEY: Type.Optional(
-    Type.String({ title: 'Key of the secrets', description: '64 hex digits. Without it a key file of mode 600 is made in the data folder.', pattern: '^[0-9a-fA-F]{64}$', secret: true }),
+  FIELDBRIDGE_TENANT_PASSWORD: Type.Optional(
+    Type.String({ title: 'Password of tenant@thingsboard.org', description: 'Taken at the first start.', minLength: 6, secret: true }),
   ),
-  LANES: Type.Integer({ title: 'Lanes', description: 'Partitions of the originators; fixed at the first start.', minimum: 1, maximum: 256, default: 16 }),
+  FIELDBRIDGE_SYSADMIN_PASSWORD: Type.Optional(
+    Type.String({ title: 'Password of sysadmin@thingsboard.org', description: 'Taken at the first start.', minLength: 6, secret: true }),
+  ),
+  FIELDBRIDGE_KEY: Type.Optional(
+    Type.String({
+      title: 'Key of the secrets',
+      description: '64 hex digits. Without it a key file of mode 600 is made in the data folder.',
+      pattern: '^[0-9a-fA-F]{64}$',
+      secret: true,
+    }),
+  ),
+  LANES: Type.Integer({
+    title: 'Lanes',
+    description: 'Partitions of the originators; fixed at the first start.',
+    minimum: 1,
+    maximum: 256,
+    default: 16,
+  }),
   SCRIPT_HOSTS: Type.Integer({ title: 'Script hosts', description: 'Child processes that run user scripts.', minimum: 1, maximum: 64, default: 1 }),
-  DEVICE_INACTIVITY_MS: Type.Integer({ title: 'Inactivity', description: 'A device that is silent for longer is inactive, unless its attribute inactivityTimeout says otherwise.', unit: 'ms', minimum: 1000, default: 600_000 }),
+  DEVICE_INACTIVITY_MS: Type.Integer({
+    title: 'Inactivity',
+    description: 'A device that is silent for longer is inactive, unless its attribute inactivityTimeout says otherwise.',
+    unit: 'ms',
+    minimum: 1000,
+    default: 600_000,
+  }),
   ALLOW_LOCAL_NETWORK_HOSTS: flag('Local peers', 'May integrations connect to loopback and private addresses?', true),
-  LOG_LEVEL: Type.Enum(['trace', 'debug', 'info', 'warn', 'error', 'silent'], { title: 'Log level', description: 'Of the JSON log on standard error.', default: 'warn' }),
+  LOG_LEVEL: Type.Enum(['trace', 'debug', 'info', 'warn', 'error', 'silent'], {
+    title: 'Log level',
+    description: 'Of the JSON log on standard error.',
+    default: 'warn',
+  }),
 });
 
 export interface Settings {
@@ -84,7 +120,12 @@ export function readSettings(env: Readonly<Record<string, string | undefined>>):
   const open = LOOPBACK.test(values.HTTP_HOST);
   for (const name of ['FIELDBRIDGE_TENANT_PASSWORD', 'FIELDBRIDGE_SYSADMIN_PASSWORD'] as const) {
     if (!open && values[name] === undefined) {
-      throw new ConfigError([{ path: name, message: `must be given because HTTP_HOST=${values.HTTP_HOST} lets others than this machine in; the demo passwords are for loopback only` }]);
+      throw new ConfigError([
+        {
+          path: name,
+          message: `must be given because HTTP_HOST=${values.HTTP_HOST} lets others than this machine in; the demo passwords are for loopback only`,
+        },
+      ]);
     }
   }
   return {

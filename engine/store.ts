@@ -8,9 +8,32 @@ import type { AttributeScope, EntityRef, Message } from './message.ts';
 
 /** Documents: entities in ThingsBoard's JSON (`body`) with what they are found by. */
 export type Collection =
-  | 'TENANT' | 'TENANT_PROFILE' | 'CUSTOMER' | 'USER' | 'DEVICE' | 'ASSET' | 'DEVICE_PROFILE' | 'ASSET_PROFILE' | 'ENTITY_GROUP' | 'ENTITY_VIEW' | 'DASHBOARD' | 'EDGE'
-  | 'RULE_CHAIN' | 'CONVERTER' | 'INTEGRATION' | 'ALARM' | 'QUEUE' | 'RPC' | 'API_KEY' | 'ADMIN_SETTINGS'
-  | 'DEVICE_CREDENTIALS' | 'USER_CREDENTIALS' | 'RULE_CHAIN_METADATA' | 'ALARM_COMMENT' | 'AUDIT_LOG' | 'USER_SETTINGS';
+  | 'TENANT'
+  | 'TENANT_PROFILE'
+  | 'CUSTOMER'
+  | 'USER'
+  | 'DEVICE'
+  | 'ASSET'
+  | 'DEVICE_PROFILE'
+  | 'ASSET_PROFILE'
+  | 'ENTITY_GROUP'
+  | 'ENTITY_VIEW'
+  | 'DASHBOARD'
+  | 'EDGE'
+  | 'RULE_CHAIN'
+  | 'CONVERTER'
+  | 'INTEGRATION'
+  | 'ALARM'
+  | 'QUEUE'
+  | 'RPC'
+  | 'API_KEY'
+  | 'ADMIN_SETTINGS'
+  | 'DEVICE_CREDENTIALS'
+  | 'USER_CREDENTIALS'
+  | 'RULE_CHAIN_METADATA'
+  | 'ALARM_COMMENT'
+  | 'AUDIT_LOG'
+  | 'USER_SETTINGS';
 
 export interface Doc<B = Record<string, unknown>> {
   readonly collection: Collection;
@@ -217,8 +240,18 @@ export interface Ledger {
 
 /** The counters; `messages.inFlight` and `downlinks.pending` are counted from rows when the ledger is read, never kept. */
 export type Counter =
-  | 'uplinks.received' | 'uplinks.converted' | 'uplinks.empty' | 'uplinks.dead'
-  | 'messages.created' | 'messages.stored' | 'messages.filtered' | 'messages.dead'
-  | 'downlinks.created' | 'downlinks.sent' | 'downlinks.replaced' | 'downlinks.expired' | 'downlinks.failed';
+  | 'uplinks.received'
+  | 'uplinks.converted'
+  | 'uplinks.empty'
+  | 'uplinks.dead'
+  | 'messages.created'
+  | 'messages.stored'
+  | 'messages.filtered'
+  | 'messages.dead'
+  | 'downlinks.created'
+  | 'downlinks.sent'
+  | 'downlinks.replaced'
+  | 'downlinks.expired'
+  | 'downlinks.failed';
 
 export type { Sample };

@@ -65,7 +65,14 @@ export class Work {
   readonly purges: { readonly tenantId: string; readonly entity: EntityRef }[] = [];
   readonly events: EventRow[] = [];
   /** Clears: events of an entity and type in a time range. */
-  readonly eventRemovals: { readonly tenantId: string; readonly entity: EntityRef; readonly type: string; readonly ids?: readonly string[]; readonly startTime?: number; readonly endTime?: number }[] = [];
+  readonly eventRemovals: {
+    readonly tenantId: string;
+    readonly entity: EntityRef;
+    readonly type: string;
+    readonly ids?: readonly string[];
+    readonly startTime?: number;
+    readonly endTime?: number;
+  }[] = [];
   /** New messages, appended to the lanes of their originators, in order. The caller counts `messages.created` where they are new. */
   readonly messages: Message[] = [];
   /** Appended to their lane at `dueAt`, holding back nobody meanwhile. */
@@ -100,9 +107,24 @@ export class Work {
 
   get isEmpty(): boolean {
     return (
-      this.docs.length + this.telemetry.length + this.telemetryRemovals.length + this.attributes.length + this.relations.length + this.purges.length +
-        this.events.length + this.eventRemovals.length + this.messages.length + this.delayed.length + this.held.length + this.done.length +
-        this.downlinks.length + this.downlinkMoves.length + this.deadLetters.length + this.deadLetterRemovals.length + this.counts.size === 0
+      this.docs.length +
+        this.telemetry.length +
+        this.telemetryRemovals.length +
+        this.attributes.length +
+        this.relations.length +
+        this.purges.length +
+        this.events.length +
+        this.eventRemovals.length +
+        this.messages.length +
+        this.delayed.length +
+        this.held.length +
+        this.done.length +
+        this.downlinks.length +
+        this.downlinkMoves.length +
+        this.deadLetters.length +
+        this.deadLetterRemovals.length +
+        this.counts.size ===
+      0
     );
   }
 }

@@ -14,10 +14,22 @@ for (const { name, env, says } of [
   { name: 'a flag that is neither', env: { DEMO: 'yes' }, says: /DEMO: "yes" is not allowed; give true or false/ },
   { name: 'an unknown log level', env: { LOG_LEVEL: 'loud' }, says: /LOG_LEVEL: "loud" is not allowed; give one of trace, debug/ },
   { name: 'a short key is not shown', env: { FIELDBRIDGE_KEY: 'abc' }, says: /FIELDBRIDGE_KEY: \(hidden\) is not allowed/ },
-  { name: 'open to others without passwords', env: { HTTP_HOST: '0.0.0.0' }, says: /FIELDBRIDGE_TENANT_PASSWORD: must be given because HTTP_HOST=0\.0\.0\.0/ },
-  { name: 'open to others with one password', env: { HTTP_HOST: '0.0.0.0', FIELDBRIDGE_TENANT_PASSWORD: 'secret1' }, says: /FIELDBRIDGE_SYSADMIN_PASSWORD: must be given/ },
+  {
+    name: 'open to others without passwords',
+    env: { HTTP_HOST: '0.0.0.0' },
+    says: /FIELDBRIDGE_TENANT_PASSWORD: must be given because HTTP_HOST=0\.0\.0\.0/,
+  },
+  {
+    name: 'open to others with one password',
+    env: { HTTP_HOST: '0.0.0.0', FIELDBRIDGE_TENANT_PASSWORD: 'secret1' },
+    says: /FIELDBRIDGE_SYSADMIN_PASSWORD: must be given/,
+  },
 ]) {
-  test(`refused: ${name}`, () => assert.throws(() => readSettings(env), (error) => error instanceof ConfigError && says.test(error.message)));
+  test(`refused: ${name}`, () =>
+    assert.throws(
+      () => readSettings(env),
+      (error) => error instanceof ConfigError && says.test(error.message),
+    ));
 }
 
 test('open to others with both passwords', () => {
