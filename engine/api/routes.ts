@@ -1,5 +1,6 @@
 import type { FastifyInstance } from 'fastify';
 import alarmComments from './alarm-comments.ts';
+import alarmQueries from './alarm-queries.ts';
 import alarms from './alarms.ts';
 import apiKeys from './api-keys.ts';
 import assets from './assets.ts';
@@ -16,6 +17,7 @@ import deviceApi from './device-api.ts';
 import devices from './devices.ts';
 import downlinks from './downlinks.ts';
 import emptyLists from './empty-lists.ts';
+import entityQueries from './entity-queries.ts';
 import entityViews from './entity-views.ts';
 import events from './events.ts';
 import groups from './groups.ts';
@@ -86,4 +88,6 @@ export const ROUTES: readonly Routes[] = [
   metrics,
   alarms,
   alarmComments,
+  alarmQueries,
+  entityQueries,
 ];
