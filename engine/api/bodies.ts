@@ -24,15 +24,27 @@ export function textBodies(app: FastifyInstance): void {
   app.addContentTypeParser(['application/json', 'text/plain'], { parseAs: 'string' }, (_request, text, done) => done(null, text));
 }
 
+const MEDIA_TYPE = /^\s*[\w!#$%&'*+.^`|~-]+\/[\w!#$%&'*+.^`|~-]+\s*(;|$)/;
+
+/** Devices send `Content-Type: json`, or an empty one: no reason to refuse what they measured. Fastify looks at `headers` only; who reads the others sees what came. */
+function takeAnyType(app: FastifyInstance): void {
+  app.removeAllContentTypeParsers();
+  app.addHook('onRequest', ({ raw: { headers } }, _reply, done) => {
+    const type = headers['content-type'];
+    if (type !== undefined && !MEDIA_TYPE.test(type)) headers['content-type'] = 'application/octet-stream';
+    done();
+  });
+}
+
 /** Any content type, as text. */
 export function anyTextBodies(app: FastifyInstance): void {
-  app.removeAllContentTypeParsers();
+  takeAnyType(app);
   app.addContentTypeParser('*', { parseAs: 'string' }, (_request, text, done) => done(null, text));
 }
 
 /** Any content type, as bytes. */
 export function byteBodies(app: FastifyInstance): void {
-  app.removeAllContentTypeParsers();
+  takeAnyType(app);
   app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, bytes, done) => done(null, bytes));
 }
 

@@ -1,3 +1,5 @@
+import { STATUS_CODES } from 'node:http';
+import type { Socket } from 'node:net';
 import type { FastifyInstance, FastifyReply } from 'fastify';
 import { AppError, type AppErrorOptions, Busy, ConfigError, Duplicate, NotConnected, NotDurable, Timeout, VersionConflict } from '../errors.ts';
 
@@ -54,6 +56,21 @@ export function sendError(reply: FastifyReply, status: number, errorCode: number
     .code(status)
     .type('application/json')
     .send(JSON.stringify({ status, message, errorCode, timestamp: Date.now(), ...more }));
+}
+
+const UNREADABLE: Readonly<Record<string, readonly [status: number, message: string]>> = {
+  ERR_HTTP_REQUEST_TIMEOUT: [408, 'The request did not come to its end in time'],
+  HPE_HEADER_OVERFLOW: [431, 'The headers are too large'],
+};
+
+/** What the parser could not read has no request and no reply: the answer is written by hand. */
+export function refuseUnreadable(error: NodeJS.ErrnoException, socket: Socket): void {
+  if (error.code === 'ECONNRESET' || socket.destroyed) return;
+  const [status, message] = UNREADABLE[error.code ?? ''] ?? [400, 'Bad Request'];
+  const body = JSON.stringify({ status, message, errorCode: ErrorCode.BAD_REQUEST_PARAMS, timestamp: Date.now() });
+  const head = `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\nConnection: close\r\n\r\n`;
+  if (socket.writable) socket.write(head + body);
+  socket.destroy(error);
 }
 
 /** Every error leaves in one shape. */

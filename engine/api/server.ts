@@ -5,12 +5,14 @@ import { refuseUnacceptable } from './accepts.ts';
 import { createTokens, guard, ISSUER } from './auth.ts';
 import { jsonBodies } from './bodies.ts';
 import type { ApiContext } from './context.ts';
-import { ErrorCode, handleErrors, sendError } from './errors.ts';
+import { ErrorCode, handleErrors, refuseUnreadable, sendError } from './errors.ts';
 import { describeApi } from './openapi.ts';
 import { ROUTES } from './routes.ts';
 import { compileValidator } from './schemas.ts';
 
 const MIB = 1024 * 1024;
+/** 10 MB at 300 kbit/s. */
+const LONGEST_REQUEST_MS = 300_000;
 
 /** The HTTP server with every route, not listening yet (specs: rest-api §1). */
 export async function buildServer(context: ApiContext, logger?: FastifyBaseLogger): Promise<FastifyInstance> {
@@ -22,6 +24,10 @@ export async function buildServer(context: ApiContext, logger?: FastifyBaseLogge
     // Long names, tokens and keys stand in paths.
     routerOptions: { maxParamLength: 1024 },
     return503OnClosing: true,
+    // Nobody holds a connection, and what he has sent so far, for ever with half a request.
+    requestTimeout: LONGEST_REQUEST_MS,
+    frameworkErrors: (error, _request, reply) => sendError(reply, error.statusCode ?? 400, ErrorCode.BAD_REQUEST_PARAMS, error.message),
+    clientErrorHandler: refuseUnreadable,
   });
   app.setValidatorCompiler(compileValidator as never);
   // Response schemas describe; they must not drop the keys that they do not know.

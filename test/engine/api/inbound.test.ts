@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { request } from 'node:http';
+import { connect } from 'node:net';
 import { after, before, test } from 'node:test';
 import { NotDurable } from '#engine/errors.ts';
 import type { InboundReply, InboundRequest } from '#engine/integration.ts';
@@ -35,6 +36,56 @@ test('bytes, headers and query arrive as they were sent, without login', async (
     ['http', 'key-1', 'PUT', Buffer.from(body), { event: 'up', a: '1,2' }],
   );
   assert.deepEqual([got.headers['content-type'], got.headers['x-key']], ['application/x-odd', 'a']);
+});
+
+for (const type of ['json', '', ';;', 'text/']) {
+  test(`a content type that is none ('${type}') is no reason to refuse, and arrives as it was sent`, async () => {
+    answer = () => ({ status: 204 });
+    const response = await send({ method: 'POST', body: Uint8Array.of(1), headers: { 'Content-Type': type } });
+    const { request: got } = seen.at(-1)!;
+    assert.deepEqual([response.status, Buffer.from(got.body), got.headers['content-type']], [204, Buffer.of(1), type]);
+  });
+}
+
+/** What a server answers to bytes that are no request of a client library. */
+async function raw(bytes: string): Promise<{ status: string; body: unknown }> {
+  const { hostname, port } = new URL(api.url);
+  const socket = connect(Number(port), hostname);
+  socket.end(bytes);
+  let text = '';
+  for await (const piece of socket) text += piece;
+  const [head, body] = text.split('\r\n\r\n');
+  const { timestamp: _timestamp, ...json } = JSON.parse(body!);
+  return { status: head!.split('\r\n', 1)[0]!, body: json };
+}
+
+for (const { name, bytes, status, message } of [
+  {
+    name: 'a wrong length',
+    bytes: `POST ${PATH} HTTP/1.1\r\nHost: x\r\nContent-Length: x\r\n\r\n`,
+    status: '400 Bad Request',
+    message: 'Bad Request',
+  },
+  {
+    name: 'headers of 17 KB',
+    bytes: `POST ${PATH} HTTP/1.1\r\nHost: x\r\nX-Long: ${'a'.repeat(17_000)}\r\n\r\n`,
+    status: '431 Request Header Fields Too Large',
+    message: 'The headers are too large',
+  },
+  {
+    name: 'a path that is no text',
+    bytes: 'POST /api/v1/integrations/http/%ff HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n',
+    status: '400 Bad Request',
+    message: "'/api/v1/integrations/http/%ff' is not a valid url component",
+  },
+]) {
+  test(`${name} is refused in the shape of every error`, async () => {
+    assert.deepEqual(await raw(bytes), { status: `HTTP/1.1 ${status}`, body: { status: Number(status.slice(0, 3)), message, errorCode: 31 } });
+  });
+}
+
+test('half a request does not hold its connection for ever', () => {
+  assert.equal(api.app.server.requestTimeout, 300_000);
 });
 
 for (const [name, reply, want] of [
