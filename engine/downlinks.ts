@@ -201,6 +201,7 @@ export function createDownlinks(deps: DownlinkDeps): Downlinks {
     for (const downlink of due) byDevice.set(downlink.entity.id, [...(byDevice.get(downlink.entity.id) ?? []), downlink]);
     const eventWork = new Work();
     const converted = due.length > 0 ? await convertAll(route, due, {}, eventWork) : [];
+    await backend.queue.settled();
     const conversionOf = new Map(due.map((downlink, i) => [downlink.id, converted[i]!]));
     const back: Downlink[] = [];
     let trouble: unknown = null;

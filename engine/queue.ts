@@ -27,6 +27,12 @@ export interface Queue {
   /** Not worked on after all: comes again at the next `take`. */
   giveBack(batch: Batch): void;
 
+  /**
+   * Resolves when everything that was taken so far is durable. A lane may be worked on before: its commit is behind that of what it took. Whoever sends
+   * something out of the process awaits this first.
+   */
+  settled(): Promise<void>;
+
   /** Downlinks of an integration that are to be sent now, oldest first; waits for the first, null on abort. What is not moved to another state is taken again after `releaseDownlinks`. */
   takeDownlinks(integrationId: string, max: number, signal: AbortSignal): Promise<Downlink[] | null>;
   /** The connection went away before these were sent: they are to be taken again by the next `takeDownlinks`. */

@@ -16,6 +16,7 @@ export interface SqliteQueueOptions {
   readonly pendingLimit: number;
   readonly now: () => number;
   readonly commit: (step: Work | ((pass: Pass) => void)) => Promise<void>;
+  readonly settled: () => Promise<void>;
 }
 
 /** The queue's half of the embedded backend: rows of the same file, written in the same transactions. */
@@ -26,8 +27,11 @@ export class SqliteQueue implements Queue {
   private readonly delayed: Delayed;
   private readonly now: () => number;
 
-  constructor({ db, numbers, lanes, pendingLimit, now, commit }: SqliteQueueOptions) {
+  readonly settled: () => Promise<void>;
+
+  constructor({ db, numbers, lanes, pendingLimit, now, commit, settled }: SqliteQueueOptions) {
     this.lanes = lanes;
+    this.settled = settled;
     this.now = now;
     this.waiting = new Lanes(db, numbers, lanes, now, (batch) => {
       const work = new Work();

@@ -94,7 +94,15 @@ function compose(
     },
   });
   const telemetry = new Telemetry({ db, numbers, now, flushMs, commit: (step) => committer.commit(step) });
-  const queue = new SqliteQueue({ db, numbers, lanes, pendingLimit, now, commit: (step) => committer.commit(step) });
+  const queue = new SqliteQueue({
+    db,
+    numbers,
+    lanes,
+    pendingLimit,
+    now,
+    commit: (step) => committer.commit(step),
+    settled: () => committer.settled(),
+  });
 
   function applier(): Applier<Step> {
     return {

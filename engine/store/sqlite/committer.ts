@@ -37,7 +37,7 @@ export interface Applier<W> {
   apply(work: W, attempt: Attempt): void;
   /** What several works can write together: appended messages, latest values, counts. */
   finish(works: readonly W[], attempt: Attempt): void;
-  /** Memory says what the file says, and nobody was woken yet. */
+  /** It is on the disk, and nobody was answered yet. */
   committed(work: W): void;
 }
 
@@ -71,7 +71,7 @@ const PROBE_MS = 1000;
  * each with its own fate. A lone work waits for nothing but the end of that turn.
  *
  * The sync is ours, not SQLite's (`synchronous=FULL` does the same inside COMMIT): it runs beside the event loop, which is 0.3 ms a commit not stood still.
- * Nobody is answered, woken or told before it has ended.
+ * Nobody is answered before it has ended.
  */
 export class Committer<W> {
   private readonly options: CommitterOptions<W>;
@@ -93,6 +93,11 @@ export class Committer<W> {
       this.waiting.push({ work, resolve, reject });
       this.schedule();
     });
+  }
+
+  /** Resolves when everything that is written is on the disk. */
+  settled(): Promise<void> {
+    return this.syncing ?? Promise.resolve();
   }
 
   health(): { ok: true } | { ok: false; reason: string } {
@@ -144,6 +149,10 @@ export class Committer<W> {
       this.tell(outcome);
       if (this.waiting.length > 0) this.schedule();
     });
+    // The next steps begin while the disk is still at it: what they give is in a later transaction, which is on the disk after this one or not at all.
+    const changes = outcome.attempts.flatMap((attempt) => attempt.changes);
+    if (changes.length > 0) this.options.onChanges(changes);
+    for (const attempt of outcome.attempts) attempt.wakeUp();
   }
 
   /** Ends when the disk has it. A disk that fails at this is asked again: the transaction has happened and is only not yet sure, so it can not be refused any more. */
@@ -165,9 +174,6 @@ export class Committer<W> {
     for (const { work } of outcome.accepted) this.options.applier.committed(work);
     for (const [request, cause] of outcome.refused) request.reject(cause);
     for (const request of outcome.accepted) request.resolve();
-    const changes = outcome.attempts.flatMap((attempt) => attempt.changes);
-    if (changes.length > 0) this.options.onChanges(changes);
-    for (const attempt of outcome.attempts) attempt.wakeUp();
   }
 
   /** The usual way: one transaction, written together. null when one of them is refused. */
