@@ -61,8 +61,9 @@ export const CLOSE_TIMEOUT_MS = 8000;
 export const STABLE_MS = 10_000;
 /** Another login, or other rights at the peer, are needed; tried now and then because they may be given there. */
 export const REFUSED_RETRY_MS = 300_000;
-const DROP_MS = 5000;
-const DROP_WINDOW_MS = 60_000;
+/** Two of our own that share a client id hold the connection as long as the other one waits, up to ten seconds each. */
+const DROP_MS = STABLE_MS;
+const DROP_WINDOW_MS = 120_000;
 const DROPS = 5;
 
 /**

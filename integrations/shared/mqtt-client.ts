@@ -1,3 +1,4 @@
+import { X509Certificate } from 'node:crypto';
 import type { IClientOptions, IPublishPacket, MqttClient } from 'mqtt';
 import { AppError, ConfigError, errorText, NotConnected, Refused, Rejected, Timeout } from '#engine/errors.ts';
 import type { RawUplink, Uplinks } from '#engine/integration.ts';
@@ -30,6 +31,7 @@ const VERSIONS = { MQTT_3_1: 3, MQTT_3_1_1: 4, MQTT_5: 5 } as const;
 const SESSION_EXPIRY_SEC = 7 * 24 * 3600;
 const PUBACK_TIMEOUT_MS = 20_000;
 const CLOSE_TIMEOUT_MS = 3000;
+const CHECK_TIMEOUT_MS = 9000;
 
 /** Filters last subscribed by (broker, client id): a persistent session keeps those that an edit has taken out. */
 const subscribed = new Map<string, readonly string[]>();
@@ -117,7 +119,9 @@ async function subscribe(
 /** CONNECT and DISCONNECT under another client id, so that the running session is not disturbed. @throws as `openMqtt`. */
 export async function checkMqtt(options: MqttOptions, signal: AbortSignal): Promise<void> {
   const clientId = `${options.clientId}-check-${Math.random().toString(36).slice(2, 8)}`;
-  const { client } = await connectClient({ ...options, clientId, clean: true }, signal, () => null);
+  // Our own limit first, as it says what was waited for.
+  const connectTimeoutMs = Math.min(options.connectTimeoutMs, CHECK_TIMEOUT_MS);
+  const { client } = await connectClient({ ...options, clientId, clean: true, connectTimeoutMs }, signal, () => null);
   await within(CLOSE_TIMEOUT_MS, client.endAsync());
   client.end(true);
 }
@@ -130,6 +134,7 @@ async function connectClient<T>(
   const { default: mqtt } = await import('mqtt');
   const peer = `${options.host}:${options.port}`;
   const protocolVersion = VERSIONS[options.protocolVersion];
+  if (options.ssl && options.tls?.['ca'] !== undefined) checkAuthority(options.tls['ca']);
   const settings: IClientOptions = {
     ...(options.ssl ? options.tls : {}),
     protocol: options.ssl ? 'mqtts' : 'mqtt',
@@ -169,6 +174,15 @@ async function connectClient<T>(
     // Without a stream, because of a bad key, there is nothing to end.
     if (client.stream) client.end(true);
     throw translated(cause, peer, signal.aborted ? null : options.connectTimeoutMs);
+  }
+}
+
+/** `tls` passes over what it can not read, and would say that the broker's certificate is not trusted. @throws ConfigError */
+function checkAuthority(pem: string): void {
+  try {
+    new X509Certificate(pem);
+  } catch (cause) {
+    throw new ConfigError([{ path: 'clientConfiguration.credentials.caCert', message: 'is not a certificate in PEM' }], { cause });
   }
 }
 

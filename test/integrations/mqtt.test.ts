@@ -260,6 +260,9 @@ test('mqtt: TLS with a client certificate', { skip }, async () => {
     await assert.rejects(open({ type: 'anonymous' }), { retry: 'reconnect' }, 'a broker of an unknown CA');
     await assert.rejects(open({ type: 'anonymous', caCert: text('ca.pem') }), { retry: 'reconnect' }, 'no client certificate');
     await assert.rejects(open({ type: 'cert.PEM', caCert: text('ca.pem'), cert: text('client.pem'), privateKey: 'no key' }), ConfigError);
+    await assert.rejects(open({ type: 'anonymous', caCert: 'no certificate' }), {
+      problems: [{ path: 'clientConfiguration.credentials.caCert', message: 'is not a certificate in PEM' }],
+    });
   } finally {
     await broker.close();
     rmSync(folder, { recursive: true });
