@@ -13,6 +13,8 @@ const WAITING = "state IN ('QUEUED', 'CONVERTED')";
 const SLOT = "integrationId = ? AND entityId = ? AND +delivery = 'pending'";
 const STEP = 500;
 const ALL = -1;
+/** Downlinks of one integration in memory, at most; beyond, they are read back. */
+const MOST_FRESH = 1000;
 
 /** To which states a downlink may go on. What waits no more is final, except that receipts follow a sent one. */
 const NEXT: Readonly<Record<DownlinkState, readonly DownlinkState[]>> = {
@@ -74,6 +76,8 @@ export class Downlinks {
   /** By integration: up to here those to be sent now are taken. */
   private readonly cursors = new Map<string, number>();
   private readonly waiters = new Map<string, Waiter[]>();
+  /** By integration, those to be sent now that came since the file was last read to its end: handed on without reading them back. */
+  private readonly fresh = new Map<string, Map<string, Downlink>>();
   /** Pending ones by integration, and by their slot in it: most uplinks ask one that is empty, and then nothing is read. */
   private readonly pending = new Map<string, number>();
   private readonly slots = new Map<string, number>();
@@ -130,7 +134,10 @@ export class Downlinks {
         const added = (more.get(integrationId) ?? 0) + 1;
         more.set(integrationId, added);
         if ((this.pending.get(integrationId) ?? 0) + added > this.pendingLimit) this.endOldest(integrationId, pass);
-      } else pass.wake(() => this.serve(integrationId));
+      } else {
+        pass.afterCommit(() => this.handOn(downlink));
+        pass.wake(() => this.serve(integrationId));
+      }
     }
   }
 
@@ -188,6 +195,8 @@ export class Downlinks {
       if (seq === undefined) continue;
       this.taken.delete(id);
       this.cursors.set(integrationId, Math.min(this.cursors.get(integrationId) ?? 0, seq - 1));
+      // In their old places again, which only the file knows.
+      this.fresh.delete(integrationId);
     }
     for (const integrationId of new Set(downlinks.map((downlink) => downlink.integrationId))) this.serve(integrationId);
   }
@@ -286,10 +295,36 @@ export class Downlinks {
     return null;
   }
 
+  private handOn(downlink: Downlink): void {
+    const fresh = this.fresh.get(downlink.integrationId);
+    if (!fresh) return;
+    if (fresh.size < MOST_FRESH) fresh.set(downlink.id, downlink);
+    else this.fresh.delete(downlink.integrationId);
+  }
+
   private serve(integrationId: string): void {
     const list = this.waiters.get(integrationId);
     if (!list || list.length === 0 || this.closed) return;
     const { max } = list[0]!;
+    const found = this.fresh.has(integrationId) ? this.takeFresh(integrationId, max) : this.takeStored(integrationId, max);
+    if (found.length > 0) list.shift()!.resolve(found);
+  }
+
+  private takeFresh(integrationId: string, max: number): Downlink[] {
+    const fresh = this.fresh.get(integrationId)!;
+    const now = this.now();
+    const found: Downlink[] = [];
+    for (const downlink of fresh.values()) {
+      if (found.length === max) break;
+      fresh.delete(downlink.id);
+      if (downlink.expiresAt <= now) continue;
+      this.taken.set(downlink.id, 0);
+      found.push(downlink);
+    }
+    return found;
+  }
+
+  private takeStored(integrationId: string, max: number): Downlink[] {
     const now = this.now();
     const found: DownlinkRow[] = [];
     let more = true;
@@ -300,9 +335,9 @@ export class Downlinks {
       found.push(...rows.filter((row) => !this.taken.has(row.id) && row.expiresAt > now));
       more = rows.length === room;
     }
-    if (found.length === 0) return;
+    if (!more) this.fresh.set(integrationId, new Map());
     for (const row of found) this.taken.set(row.id, row.seq);
-    list.shift()!.resolve(found.map(toDownlink));
+    return found.map(toDownlink);
   }
 
   private endOldest(integrationId: string, pass: Pass): void {
@@ -327,6 +362,7 @@ export class Downlinks {
     if (state === 'QUEUED' || state === 'CONVERTED') return;
     pass.afterCommit(() => {
       this.taken.delete(row.id);
+      this.fresh.get(row.integrationId)?.delete(row.id);
       if (row.delivery === 'pending' && (row.state === 'QUEUED' || row.state === 'CONVERTED')) this.countPending(row.integrationId, row.entityId, -1);
     });
   }
