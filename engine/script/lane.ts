@@ -15,6 +15,8 @@ export interface Entry {
   home: number;
   /** `performance.now()` until which it runs in the penalty lane. */
   penalisedUntil: number;
+  /** A call of it came back and was within its limits. Until then it runs on trial, once there are others to protect. */
+  proven: boolean;
   /** Groups under suspicion that it is part of. */
   suspected: number;
   lastRun: number;
@@ -25,6 +27,8 @@ export interface Entry {
 export interface Job {
   readonly entry: Entry;
   readonly calls: readonly ScriptArgs[];
+  /** Of the test dialog: it stays in the trial lane. */
+  readonly once: boolean;
   readonly results: ScriptResult[];
   left: number;
   resolve(results: ScriptResult[]): void;

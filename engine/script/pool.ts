@@ -28,8 +28,8 @@ const ONCE_TIMEOUT_MS = 5000;
 const NEVER_STOPPED = 'Script ended its host: it never stopped, or used too much memory';
 
 /**
- * The script engine: *healthy* hosts for scripts that behave; a *trial* host, started when needed, where scripts under suspicion and the test dialog run;
- * a *penalty* host at the lowest priority for scripts that overran a limit. A script's fate never depends on its neighbours, nor theirs on it.
+ * The script engine: *healthy* hosts for scripts that behave; a *trial* host, started when needed, where scripts that are new, scripts under suspicion and the
+ * test dialog run; a *penalty* host at the lowest priority for scripts that overran a limit. A script's fate never depends on its neighbours, nor theirs on it.
  */
 class Pool implements ScriptEngine {
   readonly #healthy: Lane[] = [];
@@ -107,10 +107,11 @@ class Pool implements ScriptEngine {
         this.#trial.withdraw((unit) => unit.job === job);
         this.#settle(job, 0, { ok: false, fault: { reason: 'timeout', message: `Script execution timed out after ${timeoutMs} ms` } });
       }, timeoutMs);
-      const job = this.#job(entry, [args], ([result]) => {
+      const done = ([result]: ScriptResult[]): void => {
         clearTimeout(late);
         resolve(result!);
-      });
+      };
+      const job = this.#job(entry, [args], done, true);
       this.#trial.add(this.#unit(job, 0, 1));
       this.#flush();
     });
@@ -145,6 +146,7 @@ class Pool implements ScriptEngine {
         check: null,
         home: this.#nextEntry % this.#healthy.length,
         penalisedUntil: 0,
+        proven: false,
         suspected: 0,
         lastRun: 0,
         pending: 0,
@@ -172,9 +174,9 @@ class Pool implements ScriptEngine {
     for (const lane of lanes) lane.forget([entry.id], frame);
   }
 
-  #job(entry: Entry, calls: readonly ScriptArgs[], resolve: (results: ScriptResult[]) => void): Job {
+  #job(entry: Entry, calls: readonly ScriptArgs[], resolve: (results: ScriptResult[]) => void, once = false): Job {
     entry.pending++;
-    return { entry, calls, results: new Array(calls.length), left: calls.length, resolve };
+    return { entry, calls, once, results: new Array(calls.length), left: calls.length, resolve };
   }
 
   #unit(job: Job, from: number, to: number, check = false): Unit {
@@ -195,9 +197,12 @@ class Pool implements ScriptEngine {
       for (let k = from; k < to; k++) this.#settle(job, k, killed('Script engine is closed'));
       return;
     }
-    const lane = this.#laneOf(job.entry);
+    const lane = check ? this.#homeOf(job.entry) : this.#laneOf(job.entry);
+    let at = from;
+    // One call shows what a new script is like; the others follow it to the lane where it belongs then.
+    if (lane === this.#trial && !job.entry.proven && to - from > 1) lane.add(this.#unit(job, at, ++at));
     const size = lane === this.#penalty ? PENALTY_UNIT_CALLS : UNIT_CALLS;
-    for (let at = from; at < to; at += size) lane.add(this.#unit(job, at, Math.min(to, at + size), check));
+    for (; at < to; at += size) lane.add(this.#unit(job, at, Math.min(to, at + size), check));
   }
 
   #laneOf(entry: Entry): Lane {
@@ -206,6 +211,16 @@ class Pool implements ScriptEngine {
       if (entry.penalisedUntil > performance.now()) return this.#penalty;
       entry.penalisedUntil = 0;
     }
+    return entry.proven || this.#isAlone(entry) ? this.#homeOf(entry) : this.#trial;
+  }
+
+  /** Nobody else is there whom it could hold up. */
+  #isAlone(entry: Entry): boolean {
+    for (const other of this.#byText.values()) if (other !== entry && (other.proven || other.pending > 0)) return false;
+    return true;
+  }
+
+  #homeOf(entry: Entry): Lane {
     const home = this.#healthy[entry.home]!;
     if (home.isIdle || this.#healthy.length === 1) return home;
     return this.#healthy.find((lane) => lane.isIdle && lane.isUp) ?? home;
@@ -236,6 +251,7 @@ class Pool implements ScriptEngine {
       const result = unit.check && code === 'U' ? ({ ok: true, json: undefined } as const) : decodeOutcome(code, kind, this.#memoryMb);
       if (!result.ok && (result.fault.reason === 'timeout' || result.fault.reason === 'memory' || result.fault.reason === 'killed'))
         this.#penalise(job.entry);
+      else if (!unit.check && !job.entry.proven && (result.ok || result.fault.reason !== 'too-large')) this.#prove(job.entry);
       this.#settle(job, unit.from + k, result);
     }
     if (notRunFrom >= 0) this.#again(lane, unit, notRunFrom, codes.length);
@@ -248,15 +264,27 @@ class Pool implements ScriptEngine {
     this.#flush();
   }
 
+  #prove(entry: Entry): void {
+    entry.proven = true;
+    this.#move(entry, [this.#trial]);
+  }
+
   #penalise(entry: Entry): void {
     const wasPenalised = entry.penalisedUntil > 0;
     entry.penalisedUntil = performance.now() + this.#penaltyMs;
+    entry.proven = false;
     if (wasPenalised) return;
-    for (const lane of this.#healthy) {
-      for (const { job, from, to, check } of lane.withdraw((unit) => unit.job.entry === entry)) this.#place(job, from, to, check);
-    }
+    this.#move(entry, [...this.#healthy, this.#trial]);
     // It is told anew when its time is over; until then its context is of no use there.
     this.#forget(entry, this.#healthy);
+  }
+
+  /** What waits there goes where its script belongs now. */
+  #move(entry: Entry, lanes: readonly Lane[]): void {
+    for (const lane of lanes) {
+      for (const { job, from, to, check } of lane.withdraw((unit) => unit.job.entry === entry && !unit.job.once)) this.#place(job, from, to, check);
+    }
+    this.#flush();
   }
 
   /** A host died: the units that it had begun run again in halves, away from the healthy ones, until a call that dies alone is found. */

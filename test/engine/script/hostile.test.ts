@@ -156,6 +156,42 @@ test('runOnce answers by its deadline whatever the script does', { timeout: 20_0
   assert.deepEqual(await engine.runOnce(js('console.log("seen"); return payload;'), CALL), { ok: true, json: '[1,2]', logs: ['seen'] });
 });
 
+test('a new script that takes its host along does not take the one of the others', { timeout: 20_000 }, async () => {
+  const own = openScriptEngine({ hosts: 1 });
+  try {
+    await own.run(GOOD, [good(1)]);
+    const bad = own.run(js(UNSTOPPABLE), [CALL, CALL]);
+    assert.deepEqual(await own.run(GOOD, [good(7)]), [{ ok: true, json: '{"n":7}' }]);
+    assert.equal(own.stats().kills, 0, 'the good one waited for the end of the bad one');
+    assert.deepEqual(
+      (await bad).map((result) => result.ok),
+      [false, false],
+    );
+    assert.ok(own.stats().kills > 0);
+  } finally {
+    await own.close();
+  }
+});
+
+test('the calls of a new script that behaves follow its first one to the healthy host, in order', async () => {
+  const own = openScriptEngine({ hosts: 1 });
+  try {
+    await own.run(GOOD, [good(1)]);
+    const other = js('return [payload[0]];');
+    const results = await own.run(
+      other,
+      Array.from({ length: 600 }, (_, n) => good(n % 256)),
+    );
+    assert.deepEqual(
+      results.map((result) => (result.ok ? result.json : '')),
+      results.map((_, n) => `[${n % 256}]`),
+    );
+    assert.equal(own.stats().queued, 0);
+  } finally {
+    await own.close();
+  }
+});
+
 test('sixteen hostile scripts at one message a second each: neighbours keep half of their speed', { timeout: 60_000 }, async () => {
   const own = openScriptEngine({ hosts: 1 });
   const batch = Array.from({ length: 64 }, (_, n) => good(n));
@@ -175,7 +211,7 @@ test('sixteen hostile scripts at one message a second each: neighbours keep half
   try {
     await speedOver(300);
     const alone = await speedOver(700);
-    // First offences happen among the healthy ones; what counts is what follows.
+    // Their first offences are at the priority of everybody; what counts is what follows.
     await Promise.all(hostile.map((script) => own.run(script, [CALL])));
     const pending: Promise<unknown>[] = [];
     const feed = setInterval(() => pending.push(own.run(hostile[pending.length % 16]!, [CALL])), 1000 / 16);
