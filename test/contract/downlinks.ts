@@ -183,4 +183,16 @@ export function downlinks(running: () => Running): void {
     assert.equal(await backend().queue.takePending(integrationId, [entity.id]), null);
     assert.deepEqual(await ledger(), { created: 2, sent: 0, pending: 0, replaced: 0, expired: 2, failed: 0 });
   });
+
+  test('what waits in a deleted integration ends as expired, and its device still lists it', async () => {
+    const [pending, now] = [make(), make({ delivery: 'now' })];
+    await create(pending, now);
+    await commit(backend(), (work) => work.purges.push({ tenantId, entity: { entityType: 'INTEGRATION', id: integrationId } }));
+    assert.equal(await backend().queue.takePending(integrationId, [entity.id]), null);
+    assert.deepEqual(await ledger(), { created: 2, sent: 0, pending: 0, replaced: 0, expired: 2, failed: 0 });
+    for (const { id } of [pending, now]) {
+      const found = await backend().store.downlink(tenantId, id);
+      assert.deepEqual([found?.state, found?.history.at(-1)?.reason], ['EXPIRED', 'the integration was deleted']);
+    }
+  });
 }

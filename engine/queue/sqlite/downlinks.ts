@@ -157,13 +157,15 @@ export class Downlinks {
     }
   }
 
-  /** In the running transaction: what waits for a deleted entity is removed, and counted as expired. What was taken is ended by its taker. */
+  /** In the running transaction: what waits for a deleted entity is removed, and counted as expired; what waits in a deleted integration expires and stays listed with its device. What was taken is ended by its taker. */
   purge(tenantId: string, entityId: string, pass: Pass): void {
     for (const row of this.waitingRows('tenantId = ? AND entityId = ?', ALL, tenantId, entityId)) {
       if (this.taken.has(row.id)) continue;
       this.end(row, 'EXPIRED', 'the entity was deleted', pass);
       this.db.run('DELETE FROM downlinks WHERE seq = ?', row.seq);
     }
+    for (const row of this.waitingRows('integrationId = ? AND tenantId = ?', ALL, entityId, tenantId))
+      if (!this.taken.has(row.id)) this.end(row, 'EXPIRED', 'the integration was deleted', pass);
   }
 
   take(integrationId: string, max: number, signal: AbortSignal): Promise<Downlink[] | null> {
