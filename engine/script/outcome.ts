@@ -35,7 +35,7 @@ export function decodeOutcome(code: string, kind: ScriptKind, memoryMb: number):
     }
     case 'E': {
       const [message, stack] = cut(code.slice(1));
-      return thrown(message, stack);
+      return thrown(message || 'Script threw an empty text', stack);
     }
     case 'B':
       return failed('too-large', `Script result of ${code.slice(1)} characters is over the limit of ${MAX_RESULT_CHARS}`);

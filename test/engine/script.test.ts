@@ -185,6 +185,7 @@ for (const { name, script, args = NODE, fault } of [
     },
   },
   { name: 'a text thrown', script: js('any', "throw 'x';"), fault: { reason: 'thrown', message: 'x' } },
+  { name: 'an empty text thrown', script: js('any', "throw '';"), fault: { reason: 'thrown', message: 'Script threw an empty text' } },
   { name: 'an object thrown', script: js('any', 'throw { code: 5 };'), fault: { reason: 'thrown', message: '{"code":5}' } },
   { name: 'nothing thrown', script: js('any', 'throw undefined;'), fault: { reason: 'thrown', message: 'undefined' } },
   {
