@@ -65,9 +65,11 @@ interface Request<W> {
 /** Rows of one transaction, about: more would hold the event loop too long. */
 const GROUP_ROWS = 4000;
 const PROBE_MS = 1000;
+/** Transactions that the disk is at. With the second the next step of a lone message need not wait for the first; with more the groups would only get smaller. */
+const MOST_SYNCS = 2;
 
 /**
- * Group commit: works requested in one turn of the event loop, or while the disk is at the ones before, become one transaction and one sync of the disk,
+ * Group commit: works requested in one turn of the event loop, or while the disk is at two before, become one transaction and one sync of the disk,
  * each with its own fate. A lone work waits for nothing but the end of that turn.
  *
  * The sync is ours, not SQLite's (`synchronous=FULL` does the same inside COMMIT): it runs beside the event loop, which is 0.3 ms a commit not stood still.
@@ -77,8 +79,9 @@ export class Committer<W> {
   private readonly options: CommitterOptions<W>;
   private waiting: Request<W>[] = [];
   private scheduled = false;
-  /** The disk is at a transaction: what comes meanwhile is the next one. */
-  private syncing: Promise<void> | null = null;
+  /** Ends, in order, when the disk has all that is written. */
+  private durableSoFar: Promise<void> = Promise.resolve();
+  private syncs = 0;
   private closed = false;
   private trouble: string | null = null;
   private probe: NodeJS.Timeout | null = null;
@@ -97,7 +100,7 @@ export class Committer<W> {
 
   /** Resolves when everything that is written is on the disk. */
   settled(): Promise<void> {
-    return this.syncing ?? Promise.resolve();
+    return this.durableSoFar;
   }
 
   health(): { ok: true } | { ok: false; reason: string } {
@@ -107,19 +110,19 @@ export class Committer<W> {
   /** Makes durable what was asked for, and takes no more. */
   async close(): Promise<void> {
     this.closed = true;
-    while (this.syncing || this.waiting.length > 0) {
-      if (this.syncing) await this.syncing;
-      else this.flush();
+    while (this.syncs > 0 || this.waiting.length > 0) {
+      if (this.waiting.length > 0 && this.syncs < MOST_SYNCS) this.flush();
+      else await this.durableSoFar;
     }
     if (this.probe) clearTimeout(this.probe);
   }
 
   private schedule(): void {
-    if (this.scheduled || this.syncing) return;
+    if (this.scheduled || this.syncs >= MOST_SYNCS) return;
     this.scheduled = true;
     setImmediate(() => {
       this.scheduled = false;
-      if (this.waiting.length > 0 && !this.syncing) this.flush();
+      if (this.waiting.length > 0 && this.syncs < MOST_SYNCS) this.flush();
     });
   }
 
@@ -144,8 +147,9 @@ export class Committer<W> {
     }
     for (const attempt of outcome.attempts) attempt.followUp();
     this.options.onWritten(rows);
-    this.syncing = this.durable().then(() => {
-      this.syncing = null;
+    this.syncs++;
+    this.durableSoFar = Promise.all([this.durableSoFar, this.durable()]).then(() => {
+      this.syncs--;
       this.tell(outcome);
       if (this.waiting.length > 0) this.schedule();
     });

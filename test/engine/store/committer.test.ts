@@ -55,21 +55,42 @@ describe('sqlite: commits', () => {
     };
   }
 
-  test('nobody is told before the disk has it; what comes meanwhile is the next transaction', async () => {
+  test('nobody is told before the disk has it; two transactions at a time, what comes then is the next', async () => {
     const disk = slowDisk();
     const told: number[] = [];
     const ask = (x: number) => disk.committer.commit(x).then(() => told.push(x));
     const all = [ask(1), ask(2)];
     await disk.turn();
-    all.push(ask(3), ask(4), ask(5));
+    all.push(ask(3));
     await disk.turn();
-    assert.deepEqual([told, disk.transactions, disk.syncs.length], [[], [2], 1]);
+    all.push(ask(4), ask(5), ask(6));
+    await disk.turn();
+    assert.deepEqual([told, disk.transactions, disk.syncs.length], [[], [2, 1], 2]);
+    disk.syncs[1]!.resolve();
+    await disk.turn();
+    assert.deepEqual([told, disk.transactions], [[], [2, 1]], 'the second is not told before the first');
     disk.syncs[0]!.resolve();
     await disk.turn();
-    assert.deepEqual([told, disk.transactions, disk.syncs.length], [[1, 2], [2, 3], 2]);
-    disk.syncs[1]!.resolve();
+    assert.deepEqual([told, disk.transactions, disk.syncs.length], [[1, 2, 3], [2, 1, 3], 3]);
+    disk.syncs[2]!.resolve();
     await Promise.all(all);
-    assert.deepEqual(told, [1, 2, 3, 4, 5]);
+    assert.deepEqual(told, [1, 2, 3, 4, 5, 6]);
+    await disk.close();
+  });
+
+  test('settled: everything written so far', async () => {
+    const disk = slowDisk();
+    let settled = false;
+    const asked = disk.committer.commit(1);
+    await disk.turn();
+    const waiting = disk.committer.settled().then(() => {
+      settled = true;
+    });
+    await disk.turn();
+    assert.equal(settled, false);
+    disk.syncs[0]!.resolve();
+    await Promise.all([asked, waiting]);
+    await disk.committer.settled();
     await disk.close();
   });
 
