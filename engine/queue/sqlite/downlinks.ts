@@ -7,6 +7,7 @@ import type { Downlink, DownlinkState, DownlinkStep, Page } from '#engine/store.
 import type { DownlinkMove } from '#engine/work.ts';
 import { decodeMessage, encodeMessage } from './messages.ts';
 import type { Pass } from './pass.ts';
+import { Slots } from './slots.ts';
 
 const WAITING = "state IN ('QUEUED', 'CONVERTED')";
 /** The plus keeps the planner at the index of the slot: by delivery alone it would walk through all that wait for the integration. */
@@ -78,11 +79,7 @@ export class Downlinks {
   private readonly waiters = new Map<string, Waiter[]>();
   /** By integration, those to be sent now that came since the file was last read to its end: handed on without reading them back. */
   private readonly fresh = new Map<string, Map<string, Downlink>>();
-  /** Pending ones by integration, and by their slot in it: most uplinks ask one that is empty, and then nothing is read. */
-  private readonly pending = new Map<string, number>();
-  private readonly slots = new Map<string, number>();
-  /** Slots that the running transaction fills, not counted yet. One that was rolled back may stay: it costs a look into the file, no more. */
-  private readonly filling = new Set<string>();
+  private readonly slots = new Slots();
   private closed = false;
 
   constructor(db: Database, numbers: Numbers, now: () => number, commit: (apply: (pass: Pass) => void) => Promise<void>, pendingLimit: number) {
@@ -94,7 +91,7 @@ export class Downlinks {
     for (const row of db.all<{ integrationId: string; entityId: string; n: number }>(
       `SELECT integrationId, entityId, count(*) AS n FROM downlinks WHERE ${WAITING} AND delivery = 'pending' GROUP BY integrationId, entityId`,
     )) {
-      this.countPending(row.integrationId, row.entityId, row.n);
+      this.slots.load(row.integrationId, row.entityId, row.n);
     }
   }
 
@@ -103,8 +100,7 @@ export class Downlinks {
     const more = new Map<string, number>();
     for (const downlink of downlinks) {
       const { id, createdTime, tenantId, integrationId, entity, delivery, policy, expiresAt, message, state, history } = downlink;
-      const slot = slotOf(integrationId, entity.id);
-      if (delivery === 'pending' && policy === 'last' && (this.filling.has(slot) || this.slots.has(slot))) {
+      if (delivery === 'pending' && policy === 'last' && this.slots.mayHaveFree(integrationId, entity.id, (other) => this.taken.has(other))) {
         const older = this.waitingRows(SLOT, ALL, integrationId, entity.id);
         for (const row of older) if (!this.taken.has(row.id)) this.end(row, 'REPLACED', `replaced by ${id}`, pass);
       }
@@ -126,14 +122,11 @@ export class Downlinks {
         encodeMessage(message),
       );
       if (delivery === 'pending') {
-        this.filling.add(slot);
-        pass.afterCommit(() => {
-          this.filling.delete(slot);
-          this.countPending(integrationId, entity.id, 1);
-        });
+        this.slots.fill(integrationId, entity.id);
+        pass.afterCommit(() => this.slots.added(downlink));
         const added = (more.get(integrationId) ?? 0) + 1;
         more.set(integrationId, added);
-        if ((this.pending.get(integrationId) ?? 0) + added > this.pendingLimit) this.endOldest(integrationId, pass);
+        if (this.slots.pendingOf(integrationId) + added > this.pendingLimit) this.endOldest(integrationId, pass);
       } else {
         pass.afterCommit(() => this.handOn(downlink));
         pass.wake(() => this.serve(integrationId));
@@ -204,10 +197,18 @@ export class Downlinks {
   }
 
   takePending(integrationId: string, entityIds: readonly string[]): Downlink | null {
-    if ((this.pending.get(integrationId) ?? 0) === 0) return null;
+    if (this.slots.pendingOf(integrationId) === 0) return null;
     const now = this.now();
     for (const entityId of entityIds) {
-      if (!this.slots.has(slotOf(integrationId, entityId))) continue;
+      const slot = this.slots.get(integrationId, entityId);
+      if (!slot) continue;
+      if (slot.known) {
+        const free = slot.known.find(({ id, expiresAt }) => expiresAt > now && !this.taken.has(id));
+        if (!free) continue;
+        // Its place is not known here; `putBack` does not need it.
+        this.taken.set(free.id, 0);
+        return free;
+      }
       const row = this.first(
         (after) => this.waitingRows(`${SLOT} AND seq > ?`, 8, integrationId, entityId, after),
         (candidate) => candidate.expiresAt > now,
@@ -365,20 +366,8 @@ export class Downlinks {
     pass.afterCommit(() => {
       this.taken.delete(row.id);
       this.fresh.get(row.integrationId)?.delete(row.id);
-      if (row.delivery === 'pending' && (row.state === 'QUEUED' || row.state === 'CONVERTED')) this.countPending(row.integrationId, row.entityId, -1);
+      if (row.delivery === 'pending' && (row.state === 'QUEUED' || row.state === 'CONVERTED'))
+        this.slots.removed(row.integrationId, row.entityId, row.id);
     });
   }
-
-  private countPending(integrationId: string, entityId: string, by: number): void {
-    addTo(this.pending, integrationId, by);
-    addTo(this.slots, slotOf(integrationId, entityId), by);
-  }
-}
-
-const slotOf = (integrationId: string, entityId: string): string => `${integrationId}/${entityId}`;
-
-function addTo(counts: Map<string, number>, key: string, by: number): void {
-  const n = (counts.get(key) ?? 0) + by;
-  if (n > 0) counts.set(key, n);
-  else counts.delete(key);
 }
