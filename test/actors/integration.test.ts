@@ -120,8 +120,10 @@ test('integration: a lost connection is let go, and comes back after a second', 
   await it.connects();
   await it.pass(STABLE_MS);
   await it.loses();
-  assert.deepEqual([it.state(), it.context().connection, it.context().reason], ['backing-off', null, 'Not connected to broker']);
+  const { connection, reason, since } = it.context();
+  assert.deepEqual([it.state(), connection, reason, since], ['backing-off', null, 'Not connected to broker', STABLE_MS]);
   await it.pass(1000);
+  assert.deepEqual([it.state(), it.context().since], ['connecting', STABLE_MS + 1000]);
   await it.connects();
   assert.deepEqual(it.log, ['STARTED', 'opened', 'let go', 'FAILED Not connected to broker', 'closed', 'ACTIVATED', 'opened']);
 });

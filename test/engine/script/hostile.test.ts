@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { after, test } from 'node:test';
-import { hostCommand } from '#engine/script/host-process.ts';
+import { HostProcess, hostCommand } from '#engine/script/host-process.ts';
 import { openScriptEngine } from '#engine/script/pool.ts';
 import type { Script, ScriptArgs } from '#engine/script.ts';
 
@@ -78,6 +78,43 @@ test('many scripts in one frame: the one that takes the host along is found', { 
     results.map(([result]) => (result!.ok ? result!.json : result!.fault.reason)),
     scripts.map((_, n) => (n === 17 ? 'killed' : String(n))),
   );
+});
+
+test('a call that ends its host before anybody can name it is found by halves, its mates run again', { timeout: 20_000 }, async (t) => {
+  const own = openScriptEngine({ hosts: 1 });
+  try {
+    const { send } = HostProcess.prototype;
+    t.mock.method(HostProcess.prototype, 'send', function (this: HostProcess, frames: readonly Buffer[]) {
+      if (frames.some((frame) => frame.includes('culprit'))) this.kill();
+      else send.call(this, frames);
+    });
+    const calls = Array.from({ length: 8 }, (_, n): ScriptArgs => [new Uint8Array([n]), n === 5 ? '{"culprit":1}' : '{}']);
+    const results = await own.run(js('return payload[0];'), calls);
+    assert.deepEqual(
+      results.map((result) => (result.ok ? result.json : result.fault.reason)),
+      ['0', '1', '2', '3', '4', 'killed', '6', '7'],
+    );
+    assert.equal(own.stats().kills, 4, 'of 8, 4, 2 and 1 calls');
+  } finally {
+    await own.close();
+  }
+});
+
+test('what is run in one turn goes to a host in one frame', async (t) => {
+  const own = openScriptEngine({ hosts: 1 });
+  try {
+    const scripts = Array.from({ length: 24 }, (_, n) => js(`return ${n} + payload[0];`));
+    const all = () => Promise.all(scripts.map((script) => own.run(script, [good(0), good(1)])));
+    await all(); // Until now each was on trial.
+    const send = t.mock.method(HostProcess.prototype, 'send');
+    assert.deepEqual(
+      (await all()).map((results) => results.map((result) => (result.ok ? result.json : result.fault.reason))),
+      scripts.map((_, n) => [String(n), String(n + 1)]),
+    );
+    assert.equal(send.mock.callCount(), 1);
+  } finally {
+    await own.close();
+  }
 });
 
 test('a host that is killed from outside loses nothing, and another takes its place', { timeout: 20_000 }, async () => {

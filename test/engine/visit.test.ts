@@ -1,0 +1,25 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { Type } from 'typebox';
+import { defineNode } from '#engine/node.ts';
+import { openEngine } from '#test/support/chain.ts';
+import { message } from '#test/support/message.ts';
+
+test('visit: a node that takes batches is entered once for all that came together', async (t) => {
+  const entered: number[] = [];
+  const counted = defineNode({
+    ...{ type: 'test.counted', family: 'FILTER', version: 0, label: 'test', summary: 'For tests.', relations: ['Success'], config: Type.Object({}) },
+    ...{ defaults: {}, anyKey: true },
+    processBatch(messages) {
+      entered.push(messages.length);
+      return messages.map(() => 'Success');
+    },
+  });
+  const chain = { id: 'a', nodes: [{ name: 'x' }, { name: 'c', type: 'test.counted' }], links: [['x', 'Success', 'c']] } as const;
+  const engine = await openEngine(t, { chains: [chain], nodes: [counted] });
+  await engine.append(
+    Array.from({ length: 50 }, (_, n) => message({ id: `message ${n}`, originator: { entityType: 'DEVICE', id: `device ${n % 5}` }, data: {} })),
+  );
+  await engine.drain();
+  assert.deepEqual(entered, [50]);
+});
