@@ -37,7 +37,7 @@ export interface IntegrationContext extends IntegrationInput {
   readonly delayMs: number;
   /** Failed attempts since the connection was last stable. */
   readonly attempts: number;
-  /** When it was last stable, or its start. */
+  /** Since when the peer is away: the last loss, or the start. */
   readonly outageSince: number;
   readonly connection: Connection | null;
   /** The lifecycle event that the next success, or the first failure, gives. */
@@ -144,7 +144,7 @@ export const integrationMachine = setup({
       context.connection?.close().catch(() => {}); // It is gone already; what there is to say was said by LOST.
     },
     forgetConnection: assign({ connection: null }),
-    stable: assign({ attempts: 0, outageSince: ({ context }) => context.now() }),
+    stable: assign({ attempts: 0 }),
     backOff: assign(({ context }) => {
       const delayMs = backoffMs(context.attempts, context.now() - context.outageSince, context.random());
       return { delayMs, attempts: context.attempts + 1, nextAttemptAt: context.now() + delayMs };
@@ -233,7 +233,12 @@ export const integrationMachine = setup({
         LOST: {
           target: 'backing-off',
           actions: [
-            assign(({ context, event }) => ({ reason: errorText(event.cause), announce: 'ACTIVATED' as const, drops: dropsAfter(context) })),
+            assign(({ context, event }) => ({
+              reason: errorText(event.cause),
+              announce: 'ACTIVATED' as const,
+              drops: dropsAfter(context),
+              outageSince: context.now(),
+            })),
             ({ context }) => context.report('FAILED', context.reason),
             'dropConnection',
             'forgetConnection',

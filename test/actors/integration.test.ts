@@ -253,6 +253,34 @@ test('integration: dropped again and again right after connecting is a warning',
   assert.deepEqual(warningsOf(it.context()), ['always']);
 });
 
+for (const { name, activeMs } of [
+  { name: 'after an hour of work', activeMs: 3_600_000 },
+  { name: 'again and again, with seconds between', activeMs: STABLE_MS / 2 },
+]) {
+  test(`integration: the outage counts from the loss: ${name}`, async () => {
+    const machine = start();
+    await machine.connects();
+    for (let outage = 0; outage < 10; outage++) {
+      await machine.pass(activeMs);
+      await machine.loses();
+      // Away for 35 s: every attempt fails.
+      for (let at = 0; at < 35_000; at += 500) {
+        await machine.pass(500);
+        if (machine.state() === 'connecting') await machine.fails(new NotConnected('broker'));
+      }
+      // Back: it is found within 15 s.
+      let waited = 0;
+      while (machine.state() !== 'connecting' && waited <= 60_000) {
+        await machine.pass(500);
+        waited += 500;
+      }
+      assert.ok(waited <= 15_000, `outage ${outage}: tried again after ${waited} ms`);
+      await machine.connects();
+    }
+    await machine.stops();
+  });
+}
+
 test('integration: a peer that was away for 30 s is found within 15 s, whatever the jitter', () => {
   for (const random of [0, 0.5, 1]) {
     let at = 0;
