@@ -60,6 +60,8 @@ export interface UplinkSource {
 }
 
 interface Item extends UplinkItem {
+  /** The peer waits for an answer that may carry a downlink. */
+  readonly answered: boolean;
   readonly resolve: (accepted: Accepted) => void;
   readonly reject: (cause: unknown) => void;
 }
@@ -206,6 +208,7 @@ function createSource(first: UplinkTarget, deps: AcceptDeps, limits: AcceptLimit
 
   async function commit(items: readonly Item[], results: readonly (ScriptResult | null)[], by: UplinkTarget): Promise<Accepted[]> {
     const work = new Work();
+    work.answersFirst = items.some(({ answered }) => answered);
     const creations: Creation[] = [];
     let committed = false;
     try {
@@ -281,6 +284,7 @@ function createSource(first: UplinkTarget, deps: AcceptDeps, limits: AcceptLimit
           uplink,
           metadataJson: JSON.stringify({ ...target.metadata, ...uplink.metadata }),
           deadLetterId: deadLetterId ?? null,
+          answered: !mayWait,
           resolve,
           reject,
         });

@@ -31,6 +31,8 @@ const gunzipAsync = promisify(gunzip);
 const METHODS = new Set(['POST', 'PUT', 'GET']);
 /** Nobody told us whether the answer was written: it goes back. */
 const SETTLE_MS = 60_000;
+/** Longest wait for the chain to be through with the device's message before. */
+const CHAIN_MS = 250;
 
 /** ThingsBoard's codes of its error bodies (specs: rest-api §1.4). */
 const ERROR_CODES: Readonly<Record<number, number>> = { 400: 31, 403: 20, 404: 32, 405: 31, 413: 31, 415: 31, 429: 33, 503: 2 };
@@ -90,6 +92,7 @@ export function createInbound({
       return refusal(refused.status, typeof refused.body === 'string' ? refused.body : 'Refused');
     }
     const uplink = inbound.toUplink(request, config);
+    const before = backend.queue.mark();
     let accepted: Accepted;
     try {
       accepted = await source.accept(uplink, { mayWait: false });
@@ -101,10 +104,10 @@ export function createInbound({
     if (accepted.outcome === 'dead') return refusal(400, accepted.reason);
     const empty = inbound.emptyReply(config);
     if (accepted.outcome === 'empty' || definition.downlink !== 'pending' || !inbound.wantsDownlink(request, config)) return empty;
-    const downlink = await backend.queue.takePending(
-      target.route.info.id,
-      accepted.entities.map(({ id }) => id),
-    );
+    const ids = accepted.entities.map(({ id }) => id);
+    // What the chain made of the device's message before this one belongs into this answer, however soon the device spoke again.
+    await Promise.all(ids.map((id) => backend.queue.caughtUp(id, before, CHAIN_MS)));
+    const downlink = await backend.queue.takePending(target.route.info.id, ids);
     return downlink ? answer(target, request, uplink, downlink, empty) : empty;
   };
 

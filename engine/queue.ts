@@ -27,6 +27,14 @@ export interface Queue {
   /** Not worked on after all: comes again at the next `take`. */
   giveBack(batch: Batch): void;
 
+  /** Stands for everything that is in the lanes now. */
+  mark(): number;
+  /**
+   * Resolves when what was appended to the originator's lane up to the mark is through (held messages aside), or after `atMostMs`: so that a device which
+   * speaks again at once gets the downlink that its message before has caused.
+   */
+  caughtUp(originatorId: string, mark: number, atMostMs: number): Promise<void>;
+
   /**
    * Resolves when everything that was taken so far is durable. A lane may be worked on before: its commit is behind that of what it took. Whoever sends
    * something out of the process awaits this first.

@@ -86,6 +86,11 @@ export class Work {
   readonly deadLetters: DeadLetter[] = [];
   readonly deadLetterRemovals: { readonly tenantId: string; readonly id: string }[] = [];
   readonly counts = new Map<string, { tenantId: string; owner: string; counter: Counter; by: number }>();
+  /**
+   * Who waits for the commit goes on before the lanes begin with its messages: what a chain makes of an uplink is never part of that uplink's own answer
+   * (specs: integrations §4.1).
+   */
+  answersFirst = false;
   private readonly callbacks: (() => void)[] = [];
 
   count(tenantId: string, owner: string, counter: Counter, by = 1): void {

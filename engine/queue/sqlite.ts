@@ -68,6 +68,14 @@ export class SqliteQueue implements Queue {
     this.waiting.giveBack(batch);
   }
 
+  mark(): number {
+    return this.waiting.mark();
+  }
+
+  caughtUp(originatorId: string, mark: number, atMostMs: number): Promise<void> {
+    return this.waiting.caughtUp(originatorId, mark, atMostMs);
+  }
+
   takeDownlinks(integrationId: string, max: number, signal: AbortSignal): Promise<Downlink[] | null> {
     return this.downlinks.take(integrationId, max, signal);
   }

@@ -89,6 +89,7 @@ function compose(
     onWritten: (rows) => checkpoints.wrote(rows),
     applier: applier(),
     sizeOf,
+    answersFirst: (step) => typeof step !== 'function' && step.answersFirst,
     onChanges: (changes) => {
       for (const listener of listeners) listener(changes);
     },

@@ -50,6 +50,25 @@ function lanes(running: () => Running): void {
         if (entry.originator.id === id) work.held.push({ message: withChanges(entry, { attempts: entry.attempts + 1 }), notBefore });
     });
 
+  test('caught up: what was appended before the mark is through, what came after is not waited for', async () => {
+    await append([a, 'a1']);
+    const mark = backend().queue.mark();
+    await append([a, 'a2']);
+    let caughtUp = false;
+    const waiting = backend()
+      .queue.caughtUp(a.id, mark, 60_000)
+      .then(() => {
+        caughtUp = true;
+      });
+    const first = (await backend().queue.take(lane, 1, AbortSignal.timeout(5000)))!;
+    assert.deepEqual([datas(first), caughtUp], [['a1'], false], 'taken is not through');
+    await done(first);
+    await within(waiting, 'the lane is past the mark');
+    await within(backend().queue.caughtUp(a.id, mark, 60_000), 'past it already');
+    await within(backend().queue.caughtUp(a.id, backend().queue.mark(), 10), 'not through, but long enough');
+    await done(await take(backend(), lane));
+  });
+
   test('messages come in order, whole, with all their fields', async () => {
     const sent = message(tenantId, a, '{"a":\n"\u0000é"}', {
       customerId: newId(),

@@ -154,3 +154,19 @@ test('inbound HTTP says precisely what is wrong', async () => {
   await product.call('POST', '/api/integration', { ...integration, enabled: false });
   await eventually('it is disabled', async () => (await status({})) === 503);
 });
+
+test('HTTP: what the chain makes of uplink N is the answer to uplink N + 1, never to N, however fast the device asks', async () => {
+  const integration = await createInboundIntegration(product, {
+    name: 'echo',
+    uplink: await createUplinkConverter(product, 'echo uplink', DECODER),
+    downlink: await createDownlinkConverter(product, 'echo downlink', `return { contentType: 'TEXT', data: String(msg.value), metadata: {} };`),
+  });
+  await saveChain(product, 'echo', {
+    switch: { type: 'filter.TbMsgTypeSwitchNode', to: { 'Post telemetry': ['save', 'push'] } },
+    save: SAVE_TELEMETRY,
+    push: pushToIntegration(integration),
+  });
+  const answers: string[] = [];
+  for (let n = 1; n <= 40; n++) answers.push((await uplink(integration, { device: 'E-1', value: n })).text);
+  assert.deepEqual(answers, ['', ...Array.from({ length: 39 }, (_, i) => String(i + 1))]);
+});

@@ -26,6 +26,8 @@ interface Entry {
   n: number;
   chars: number;
   messages: Message[] | null;
+  /** Nobody has to be answered before it is worked on (`Work.answersFirst`). */
+  ready: boolean;
 }
 
 interface Waiter {
@@ -47,7 +49,14 @@ interface Lane {
   head: number;
   out: Batch | null;
   readonly waiters: Waiter[];
+  /** Who waits for the lane to be through with what it has. */
+  followers: Follower[];
   timer: NodeJS.Timeout | null;
+}
+
+interface Follower {
+  readonly mark: number;
+  readonly go: () => void;
 }
 
 const tokenOf = (batch: Batch): Token => batch.token as Token;
@@ -72,10 +81,18 @@ export class Lanes {
     this.now = now;
     this.settle = settle;
     this.held = new Held(db, numbers, lanes);
-    this.lanes = Array.from({ length: lanes }, (_, index) => ({ index, entries: [], head: 0, out: null, waiters: [], timer: null }));
+    this.lanes = Array.from({ length: lanes }, (_, index) => ({ index, entries: [], head: 0, out: null, waiters: [], followers: [], timer: null }));
     this.nextSeq = 1 + (db.get<{ seq: number | null }>('SELECT max(seq) AS seq FROM lane')!.seq ?? 0);
     for (const row of db.prepare('SELECT seq, lane, owner, n, appendedAt FROM lane ORDER BY seq').iterate() as Iterable<Entry & { lane: number }>) {
-      this.lanes[row.lane]!.entries.push({ seq: row.seq, owner: row.owner, appendedAt: row.appendedAt, n: row.n, chars: 0, messages: null });
+      this.lanes[row.lane]!.entries.push({
+        seq: row.seq,
+        owner: row.owner,
+        appendedAt: row.appendedAt,
+        n: row.n,
+        chars: 0,
+        messages: null,
+        ready: true,
+      });
       this.count += row.n;
     }
   }
@@ -129,11 +146,18 @@ export class Lanes {
       pass.now,
       text,
     );
+    const entry: Entry = { seq, owner, appendedAt: pass.now, n: messages.length, chars: 0, messages: null, ready: false };
     pass.afterCommit(() => {
-      const fits = this.chars + chars <= MEMORY_CHARS;
-      lane.entries.push({ seq, owner, appendedAt: pass.now, n: messages.length, chars: fits ? chars : 0, messages: fits ? messages : null });
-      if (fits) this.chars += chars;
+      if (this.chars + chars <= MEMORY_CHARS) {
+        entry.messages = messages;
+        entry.chars = chars;
+        this.chars += chars;
+      }
+      lane.entries.push(entry);
       this.count += messages.length;
+    });
+    pass.wake(() => {
+      entry.ready = true;
     });
   }
 
@@ -160,7 +184,10 @@ export class Lanes {
         this.held.refresh(originator);
       lane.out = null;
     });
-    pass.wake(() => this.serve(lane));
+    pass.wake(() => {
+      this.letGo(lane);
+      this.serve(lane);
+    });
   }
 
   /** In the running transaction, after `done`. */
@@ -197,6 +224,42 @@ export class Lanes {
     });
   }
 
+  mark(): number {
+    return this.nextSeq - 1;
+  }
+
+  caughtUp(originatorId: string, mark: number, atMostMs: number): Promise<void> {
+    const lane = this.lanes[laneOf(originatorId, this.lanes.length)]!;
+    if (this.firstSeq(lane) > mark) return Promise.resolve();
+    return new Promise((resolve) => {
+      const timer = setTimeout(() => follower.go(), atMostMs);
+      const follower: Follower = {
+        mark,
+        go: () => {
+          clearTimeout(timer);
+          lane.followers = lane.followers.filter((other) => other !== follower);
+          resolve();
+        },
+      };
+      lane.followers.push(follower);
+    });
+  }
+
+  private letGo(lane: Lane): void {
+    if (lane.followers.length === 0) return;
+    const first = this.firstSeq(lane);
+    for (const follower of lane.followers) if (first > follower.mark) follower.go();
+  }
+
+  /** Of what is not through yet. */
+  private firstSeq(lane: Lane): number {
+    return this.first(lane)?.seq ?? Number.POSITIVE_INFINITY;
+  }
+
+  private first(lane: Lane): Entry | undefined {
+    return (lane.out ? tokenOf(lane.out).entries[0] : undefined) ?? lane.entries[lane.head];
+  }
+
   giveBack(batch: Batch): void {
     const token = tokenOf(batch);
     if (token.state !== 'out') return;
@@ -211,7 +274,7 @@ export class Lanes {
   oldestAt(): number | null {
     let oldest: number | null = null;
     for (const lane of this.lanes) {
-      const first = (lane.out ? tokenOf(lane.out).entries[0] : undefined) ?? lane.entries[lane.head];
+      const first = this.first(lane);
       if (first && (oldest === null || first.appendedAt < oldest)) oldest = first.appendedAt;
     }
     return oldest;
@@ -222,6 +285,7 @@ export class Lanes {
     for (const lane of this.lanes) {
       if (lane.timer) clearTimeout(lane.timer);
       for (const waiter of lane.waiters.splice(0)) waiter.resolve(null);
+      for (const follower of lane.followers) follower.go();
     }
   }
 
@@ -264,7 +328,7 @@ export class Lanes {
     }
     const entries: Entry[] = [];
     const aside: Message[] = [];
-    while (lane.head < lane.entries.length && messages.length + aside.length < max) {
+    while (lane.entries[lane.head]?.ready && messages.length + aside.length < max) {
       const entry = lane.entries[lane.head++]!;
       entries.push(entry);
       const list = entry.messages ?? this.readBack(entry.seq);

@@ -54,6 +54,8 @@ export interface CommitterOptions<W> {
   readonly onChanges: (changes: readonly Change[]) => void;
   /** Rough cost of a work, in rows; Infinity: alone in its transaction. */
   readonly sizeOf: (work: W) => number;
+  /** Nobody is woken before who asked for this work was answered. */
+  readonly answersFirst: (work: W) => boolean;
 }
 
 interface Request<W> {
@@ -147,16 +149,22 @@ export class Committer<W> {
     }
     for (const attempt of outcome.attempts) attempt.followUp();
     this.options.onWritten(rows);
+    const wakeUp = () => {
+      for (const attempt of outcome.attempts) attempt.wakeUp();
+    };
+    const answersFirst = group.some(({ work }) => this.options.answersFirst(work));
     this.syncs++;
     this.durableSoFar = Promise.all([this.durableSoFar, this.durable()]).then(() => {
       this.syncs--;
       this.tell(outcome);
+      // Behind the steps that those who were answered take at once.
+      if (answersFirst) setImmediate(wakeUp);
       if (this.waiting.length > 0) this.schedule();
     });
-    // The next steps begin while the disk is still at it: what they give is in a later transaction, which is on the disk after this one or not at all.
     const changes = outcome.attempts.flatMap((attempt) => attempt.changes);
     if (changes.length > 0) this.options.onChanges(changes);
-    for (const attempt of outcome.attempts) attempt.wakeUp();
+    // The next steps begin while the disk is still at it: what they give is in a later transaction, which is on the disk after this one or not at all.
+    if (!answersFirst) wakeUp();
   }
 
   /** Ends when the disk has it. A disk that fails at this is asked again: the transaction has happened and is only not yet sure, so it can not be refused any more. */

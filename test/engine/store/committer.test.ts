@@ -29,6 +29,7 @@ describe('sqlite: commits', () => {
       onWritten: () => {},
       onChanges: () => {},
       sizeOf: () => 1,
+      answersFirst: () => false,
       sync: () => {
         const sync = Promise.withResolvers<void>();
         syncs.push(sync);
