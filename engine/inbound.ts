@@ -106,7 +106,7 @@ export function createInbound({
     if (accepted.outcome === 'empty' || definition.downlink !== 'pending' || !inbound.wantsDownlink(request, config)) return empty;
     const ids = accepted.entities.map(({ id }) => id);
     // What the chain made of the device's message before this one belongs into this answer, however soon the device spoke again.
-    await Promise.all(ids.map((id) => backend.queue.caughtUp(id, before, CHAIN_MS)));
+    if (target.route.converter) await Promise.all(ids.map((id) => backend.queue.caughtUp(id, before, CHAIN_MS)));
     const downlink = await backend.queue.takePending(target.route.info.id, ids);
     return downlink ? answer(target, request, uplink, downlink, empty) : empty;
   };

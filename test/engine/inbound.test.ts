@@ -5,14 +5,15 @@ import { createDownlinks } from '#engine/downlinks.ts';
 import { createInbound } from '#engine/inbound.ts';
 import type { AnyIntegration, InboundReply, InboundRequest, RawDownlink } from '#engine/integration.ts';
 import { createIntegrationEvents } from '#engine/integration-events.ts';
-import type { Backend } from '#engine/queue.ts';
+import { type Backend, laneOf } from '#engine/queue.ts';
 import type { Downlink } from '#engine/store.ts';
 import http from '#integrations/http/index.ts';
 import sigfox from '#integrations/sigfox/index.ts';
 import { configured, request } from '#test/contract/integration.ts';
-import { entityOf, NOW, openAccept, target, uplink } from '#test/support/accept.ts';
-import { type Running, sqlite } from '#test/support/backend.ts';
+import { entityOf, INTEGRATION, NOW, openAccept, target, uplink } from '#test/support/accept.ts';
+import { commit, downlink, type Running, sqlite } from '#test/support/backend.ts';
 import { downlinkDeps, downlinkLedger, downlinkScripts, ended, push, route, stateOf } from '#test/support/downlinks.ts';
+import { TENANT } from '#test/support/message.ts';
 import { eventually } from '#test/support/wait.ts';
 
 let running: Running;
@@ -78,6 +79,25 @@ test('inbound: an answer that can not be written leaves the downlink waiting', a
   assert.equal(bodyOf(again), '{"n":1}');
   again.written!(true);
   await eventually(ended(backend, one), 'DELIVERED');
+});
+
+test('inbound: a device that speaks again at once waits for what the chain makes of its message before', async () => {
+  const { call, device } = await inboundOf(http);
+  const { lanes } = backend.queue;
+  const before = (await backend.queue.take(laneOf(device.id, lanes), 100, AbortSignal.timeout(5000)))!;
+  const reply = call();
+  const received = async () => (await backend.store.ledger(TENANT, INTEGRATION)).uplinks.received;
+  await eventually(async () => (await received()) === 2, 'the second uplink is stored');
+  const made = downlink({ tenantId: TENANT, integrationId: INTEGRATION, entity: device, delivery: 'pending', policy: 'last' });
+  const data = '{"contentType":"JSON","data":"{}","metadata":{}}';
+  await commit(backend, (work) => {
+    work.done.push(before);
+    work.downlinks.push({ ...made, message: { ...made.message, data } });
+    work.count(TENANT, INTEGRATION, 'downlinks.created');
+  });
+  assert.equal((await reply).status, 200);
+  (await reply).written!(true);
+  await eventually(ended(backend, made), 'DELIVERED');
 });
 
 test('inbound: two uplinks at once, one downlink', async () => {
