@@ -156,6 +156,8 @@ test('integrations: saved, disabled, enabled, deleted', async () => {
   await becomes(doc, 'active');
   await commit(running.backend, (work) => work.docs.push({ remove: { collection: 'INTEGRATION', tenantId: TENANT, id: doc.id } }));
   await becomes(doc, null);
+  // Its last event is stored beside its end.
+  await eventually(async () => (await lifecycle(doc)).length === 5, 'the events');
   assert.deepEqual(await lifecycle(doc), ['STARTED', 'UPDATED', 'STOPPED', 'STARTED', 'STOPPED']);
 });
 
