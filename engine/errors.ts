@@ -97,6 +97,13 @@ export class NotDurable extends AppError {
   }
 }
 
+/** What this process still wanted to write is another's to do by now: its lease was taken over. Nothing of the unit of work happened. */
+export class Fenced extends AppError {
+  constructor(lease: string) {
+    super('fenced', 'later', `Not stored: ${lease} is with another process now`);
+  }
+}
+
 /** A save based on an old version (HTTP 409, code 35). */
 export class VersionConflict extends AppError {
   constructor(entity: string) {

@@ -1,3 +1,4 @@
+import type { Cluster } from './cluster.ts';
 import type { Message } from './message.ts';
 import type { Downlink, Store } from './store.ts';
 import type { Work } from './work.ts';
@@ -70,15 +71,19 @@ export interface Change {
 export interface Backend {
   readonly store: Store;
   readonly queue: Queue;
+  readonly cluster: Cluster;
   /**
    * Makes a unit of work durable, whole or not at all. Works that come while a commit is under way share the next one (group commit), each with its own fate.
-   * @throws NotDurable when nothing of it happened (disk full, server away); VersionConflict, Duplicate when the content is refused.
+   * @throws NotDurable, Fenced when nothing of it happened (disk full, server away; taken over); VersionConflict, Duplicate when the content is refused.
    */
   commit(work: Work): Promise<void>;
-  /** Called after each commit that saved or removed documents. Returns the unsubscriber. */
+  /**
+   * Called after each commit that saved or removed documents, of this process or another (then up to 1 s late, after a lost notification up to 10 s). Returns the
+   * unsubscriber.
+   */
   onChange(listener: (changes: readonly Change[]) => void): () => void;
-  /** False while nothing can be made durable, with the reason. */
-  health(): { ok: true } | { ok: false; reason: string };
+  /** False while nothing can be made durable, with the reason. `warnings`: it works, but what the operator should know (settings that do not keep acknowledged work). */
+  health(): { ok: true; warnings?: readonly string[] } | { ok: false; reason: string };
   close(): Promise<void>;
 }
 

@@ -1,3 +1,4 @@
+import type { Lease } from './cluster.ts';
 import type { Sample } from './json.ts';
 import type { AttributeScope, EntityRef, Message } from './message.ts';
 import type { Batch } from './queue.ts';
@@ -79,8 +80,10 @@ export class Work {
   readonly delayed: { readonly message: Message; readonly dueAt: number }[] = [];
   /** Kept with the lane, and all later ones of the same originator behind it, until `notBefore`. */
   readonly held: { readonly message: Message; readonly notBefore: number }[] = [];
-  /** Messages taken by these batches are done: removed from their lanes. */
+  /** Messages taken by these batches are done: removed from their lanes. Refused as `Fenced` when the lane has changed hands since they were taken. */
   readonly done: Batch[] = [];
+  /** It may only become durable while this process holds these; else `Fenced`. */
+  readonly leases: Lease[] = [];
   readonly downlinks: Downlink[] = [];
   readonly downlinkMoves: DownlinkMove[] = [];
   readonly deadLetters: DeadLetter[] = [];

@@ -1,6 +1,8 @@
+import { alone } from '#engine/cluster.ts';
 import { SqliteQueue } from '#engine/queue/sqlite.ts';
 import type { Backend, Change, Queue } from '#engine/queue.ts';
 import type { Store } from '#engine/store.ts';
+import { VERSION } from '#engine/version.ts';
 import type { Work } from '#engine/work.ts';
 import { readAttributes, writeAttributes } from './sqlite/attributes.ts';
 import { Checkpoints } from './sqlite/checkpoints.ts';
@@ -150,6 +152,7 @@ function compose(
   return {
     store: store(db, numbers, telemetry, events, queue, now),
     queue: queue satisfies Queue,
+    cluster: alone({ version: VERSION, now }),
     commit: (work) => committer.commit(work),
     onChange(listener) {
       listeners.add(listener);
