@@ -56,7 +56,7 @@ interface Arrow {
 }
 
 const ARROWS: readonly Arrow[] = [
-  { name: 'engine reaches nothing beside it', of: engineInner, ours: (to) => engineInner(to), packages: ['typebox'] },
+  { name: 'engine reaches nothing beside it', of: engineInner, ours: (to) => engineInner(to) || to === 'package.json', packages: ['typebox'] },
   {
     name: 'engine/script reaches the engine',
     of: (f) => inFolder(f, 'engine/script'),
@@ -66,6 +66,12 @@ const ARROWS: readonly Arrow[] = [
   {
     name: 'engine/store and engine/queue reach the engine',
     of: (f) => /^engine\/(store|queue)\//.test(f),
+    ours: (to) => engineInner(to) || /^engine\/(store|queue)\//.test(to),
+    packages: ['mongodb', 'bullmq', 'ioredis'],
+  },
+  {
+    name: 'the embedded backend needs nothing installed',
+    of: (f) => /^engine\/(store|queue)\/sqlite/.test(f),
     ours: (to) => engineInner(to) || /^engine\/(store|queue)\//.test(to),
     packages: [],
   },
@@ -166,6 +172,24 @@ test('no module of the script host reaches the network, a process, or a debugger
   }
   assert.deepEqual(wrong, []);
   assert.ok(seen.size > 0);
+});
+
+test('the embedded start loads no driver of Redis or MongoDB', () => {
+  const drivers = ['mongodb', 'bullmq', 'ioredis'];
+  const seen = new Set<string>();
+  const queue = ['main.ts'];
+  const wrong: string[] = [];
+  for (let file = queue.pop(); file; file = queue.pop()) {
+    if (seen.has(file)) continue;
+    seen.add(file);
+    for (const each of importsOf(file)) {
+      if (each.kind !== 'static') continue;
+      if (isOurs(each.to)) queue.push(each.to);
+      else if (drivers.includes(each.to)) wrong.push(show(each));
+    }
+  }
+  assert.deepEqual(wrong, []);
+  assert.ok(seen.size > 100);
 });
 
 test('no test is left alone with `only`', () => {
