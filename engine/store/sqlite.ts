@@ -17,6 +17,7 @@ import { sweepPurged } from './sqlite/purged.ts';
 import { purgeRelations, readRelations, writeRelations } from './sqlite/relations.ts';
 import { startSweep } from './sqlite/sweep.ts';
 import { Telemetry } from './sqlite/telemetry.ts';
+import { openToRun } from './sqlite/transfer.ts';
 
 export interface SqliteOptions {
   /** Created when it is not there; belongs to one process at a time. */
@@ -52,6 +53,7 @@ export async function openSqliteBackend(options: SqliteOptions): Promise<Backend
   const { folder, lanes = 16, pageLimit, now = Date.now } = options;
   const db = openDatabase({ folder, pageLimit, now });
   try {
+    openToRun(db, folder);
     return compose(db, fixedLanes(db, lanes), now, options);
   } catch (cause) {
     db.close();

@@ -29,7 +29,7 @@ const NEXT: Readonly<Record<DownlinkState, readonly DownlinkState[]>> = {
   FAILED: [],
 };
 
-interface DownlinkRow {
+export interface DownlinkRow {
   seq: number;
   id: string;
   owner: number;
@@ -46,7 +46,7 @@ interface DownlinkRow {
   message: string;
 }
 
-const toDownlink = (row: DownlinkRow): Downlink => ({
+export const toDownlink = (row: DownlinkRow): Downlink => ({
   id: row.id,
   createdTime: row.createdTime,
   tenantId: row.tenantId,

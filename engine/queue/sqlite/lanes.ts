@@ -9,7 +9,7 @@ import { decodeMessage, encodeMessage } from './messages.ts';
 import type { Pass } from './pass.ts';
 
 /** Messages of one row: so that one row stays small and a batch stays near its `max`. */
-const ROW_MESSAGES = 256;
+export const ROW_MESSAGES = 256;
 /** A lane with more rows than this grows its last row instead: the ledger counts rows, and a long backlog of single messages would make that slow. */
 const MANY_ROWS = 256;
 const GROWN_ROW = 16;

@@ -7,7 +7,7 @@ import { type Cell, cellOf, fromCell, typeNumber } from './values.ts';
 
 const scopeNumber = (scope: AttributeScope): number => ATTRIBUTE_SCOPES.indexOf(scope);
 
-export function writeAttributes(db: Database, numbers: Numbers, writes: Work['attributes']): void {
+export function writeAttributes(db: Database, numbers: Numbers, writes: Readonly<Work['attributes']>): void {
   for (const write of writes) {
     const scope = scopeNumber(write.scope);
     if ('keys' in write) {

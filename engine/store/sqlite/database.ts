@@ -6,7 +6,7 @@ import { MIGRATIONS, type Migration } from './migrations.ts';
 
 export type Row = Record<string, SQLInputValue>;
 
-const FILE = 'fieldbridge.db';
+export const FILE = 'fieldbridge.db';
 const LOCK = 'fieldbridge.lock';
 /** Primary result codes (sqlite.org/rescode.html) by which nothing can be made durable: NOMEM, READONLY, INTERRUPT, IOERR, CORRUPT, FULL, CANTOPEN, BUSY, LOCKED, NOTADB. */
 const NOT_DURABLE = new Set([5, 6, 7, 8, 9, 10, 11, 13, 14, 26]);

@@ -22,7 +22,7 @@ export function writeDeadLetters(db: Database, { deadLetters, deadLetterRemovals
   }
 }
 
-interface DeadLetterRow {
+export interface DeadLetterRow {
   id: string;
   tenantId: string;
   owner: string;
@@ -31,7 +31,7 @@ interface DeadLetterRow {
   rest: string;
 }
 
-const toDeadLetter = ({ rest, ...row }: DeadLetterRow): DeadLetter => ({ ...row, ...JSON.parse(rest) });
+export const toDeadLetter = ({ rest, ...row }: DeadLetterRow): DeadLetter => ({ ...row, ...JSON.parse(rest) });
 
 export function readDeadLetter(db: Database, tenantId: string, id: string): DeadLetter | null {
   const row = db.get<DeadLetterRow>('SELECT * FROM dead_letters WHERE id = ? AND tenantId = ?', id, tenantId);

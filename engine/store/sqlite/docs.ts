@@ -5,11 +5,11 @@ import type { DocSave, Work } from '#engine/work.ts';
 import type { Database, Row } from './database.ts';
 import { pageOf } from './page.ts';
 
-const COLUMNS = 'collection, id, tenantId, createdTime, version, name, label, kind, ref, state, customerId, uniqueKey, body';
+export const COLUMNS = 'collection, id, tenantId, createdTime, version, name, label, kind, ref, state, customerId, uniqueKey, body';
 const SORTABLE = new Set(['createdTime', 'name', 'label', 'kind', 'state', 'version', 'id']);
 const MOST = 10_000;
 
-const toDoc = (row: Row): Doc => ({ ...row, body: JSON.parse(row['body'] as string) }) as unknown as Doc;
+export const toDoc = (row: Row): Doc => ({ ...row, body: JSON.parse(row['body'] as string) }) as unknown as Doc;
 
 export function writeDocs(db: Database, docs: Work['docs'], changes: Change[]): void {
   for (const entry of docs) {
@@ -37,6 +37,11 @@ function saveDoc(db: Database, { doc, expects }: DocSave): void {
     const holder = db.get<{ id: string }>('SELECT id FROM docs WHERE collection = ? AND uniqueKey = ?', doc.collection, doc.uniqueKey);
     if (holder && holder.id !== doc.id) throw new Duplicate(`${doc.collection} with this key already exists`, { key: doc.uniqueKey });
   }
+  putDoc(db, { ...doc, version: (stored?.version ?? 0) + 1 });
+}
+
+/** With the version that it has. */
+export function putDoc(db: Database, doc: Doc): void {
   const { label = null, kind = null, ref = null, state = null, customerId = null, uniqueKey = null } = doc;
   db.run(
     `INSERT OR REPLACE INTO docs (${COLUMNS}, nameLower, labelLower) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
@@ -44,7 +49,7 @@ function saveDoc(db: Database, { doc, expects }: DocSave): void {
     doc.id,
     doc.tenantId,
     doc.createdTime,
-    (stored?.version ?? 0) + 1,
+    doc.version,
     doc.name,
     label,
     kind,

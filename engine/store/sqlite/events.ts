@@ -6,7 +6,7 @@ import type { Numbers } from './numbers.ts';
 import { breathe, pageOf } from './page.ts';
 
 const STEP = 500;
-const DEBUG_DAYS = 7;
+export const DEBUG_DAYS = 7;
 /** Removed by one step: neighbours in the table, so this is a millisecond or two. */
 const SWEEP_STEP = 2000;
 const DAY_MS = 86_400_000;

@@ -6,19 +6,7 @@ import type { Database } from './database.ts';
 export function writeRelations(db: Database, writes: Work['relations']): void {
   for (const write of writes) {
     if ('save' in write) {
-      const { from, to, type, typeGroup, additionalInfo } = write.save;
-      db.run(
-        'INSERT OR REPLACE INTO relations (tenantId, fromId, fromType, typeGroup, type, toId, toType, version, info) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)',
-        write.tenantId,
-        from.id,
-        from.entityType,
-        typeGroup,
-        type,
-        to.id,
-        to.entityType,
-        nextVersion(db),
-        additionalInfo === undefined ? null : JSON.stringify(additionalInfo),
-      );
+      putRelation(db, write.tenantId, write.save, nextVersion(db));
     } else {
       const { from, to, type, typeGroup } = write.remove;
       db.run(
@@ -35,6 +23,21 @@ export function writeRelations(db: Database, writes: Work['relations']): void {
   }
 }
 
+export function putRelation(db: Database, tenantId: string, { from, to, type, typeGroup, additionalInfo }: Relation, version: number): void {
+  db.run(
+    'INSERT OR REPLACE INTO relations (tenantId, fromId, fromType, typeGroup, type, toId, toType, version, info) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)',
+    tenantId,
+    from.id,
+    from.entityType,
+    typeGroup,
+    type,
+    to.id,
+    to.entityType,
+    version,
+    additionalInfo === undefined ? null : JSON.stringify(additionalInfo),
+  );
+}
+
 /** One counter for the whole server, as clients know it from ThingsBoard (specs: rest-api §8, 1.1). */
 function nextVersion(db: Database): number {
   return db.get<{ value: number }>(
@@ -47,7 +50,7 @@ export function purgeRelations(db: Database, tenantId: string, entity: EntityRef
   db.run('DELETE FROM relations WHERE tenantId = ? AND toId = ? AND toType = ?', tenantId, entity.id, entity.entityType);
 }
 
-interface RelationRow {
+export interface RelationRow {
   fromId: string;
   fromType: EntityType;
   typeGroup: string;
@@ -57,6 +60,15 @@ interface RelationRow {
   version: number;
   info: string | null;
 }
+
+export const toRelation = (row: RelationRow): Relation => ({
+  from: { entityType: row.fromType, id: row.fromId },
+  to: { entityType: row.toType, id: row.toId },
+  type: row.type,
+  typeGroup: row.typeGroup,
+  version: row.version,
+  ...(row.info === null ? {} : { additionalInfo: JSON.parse(row.info) }),
+});
 
 export function readRelations(
   db: Database,
@@ -81,12 +93,5 @@ export function readRelations(
     where.push('type = ?');
     values.push(query.type);
   }
-  return db.all<RelationRow>(`SELECT * FROM relations WHERE ${where.join(' AND ')} ORDER BY version`, ...values).map((row) => ({
-    from: { entityType: row.fromType, id: row.fromId },
-    to: { entityType: row.toType, id: row.toId },
-    type: row.type,
-    typeGroup: row.typeGroup,
-    version: row.version,
-    ...(row.info === null ? {} : { additionalInfo: JSON.parse(row.info) }),
-  }));
+  return db.all<RelationRow>(`SELECT * FROM relations WHERE ${where.join(' AND ')} ORDER BY version`, ...values).map(toRelation);
 }

@@ -37,6 +37,11 @@ export class Telemetry {
     this.journal.finish(attempt);
   }
 
+  /** In a transaction that no other work is in: everything is in the tables then. */
+  sortInAll(attempt: Attempt): void {
+    this.journal.sortInAll(attempt);
+  }
+
   purge(entity: number, attempt: Attempt): void {
     // After the transaction's own samples have come to memory.
     attempt.wake(() => this.journal.drop(entity));
