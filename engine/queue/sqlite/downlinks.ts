@@ -1,8 +1,8 @@
 import { AppError } from '#engine/errors.ts';
 import type { EntityType } from '#engine/message.ts';
+import { pageOf } from '#engine/store/page.ts';
 import type { Database } from '#engine/store/sqlite/database.ts';
 import type { Numbers } from '#engine/store/sqlite/numbers.ts';
-import { pageOf } from '#engine/store/sqlite/page.ts';
 import type { Downlink, DownlinkState, DownlinkStep, Page } from '#engine/store.ts';
 import type { DownlinkMove } from '#engine/work.ts';
 import { decodeMessage, encodeMessage } from './messages.ts';

@@ -1,9 +1,9 @@
 import { ATTRIBUTE_SCOPES, type AttributeScope, type EntityRef } from '#engine/message.ts';
 import type { Attribute } from '#engine/store.ts';
 import type { Work } from '#engine/work.ts';
+import { type Cell, cellOf, fromCell, typeNumber } from '../values.ts';
 import type { Database } from './database.ts';
 import type { Numbers } from './numbers.ts';
-import { type Cell, cellOf, fromCell, typeNumber } from './values.ts';
 
 const scopeNumber = (scope: AttributeScope): number => ATTRIBUTE_SCOPES.indexOf(scope);
 

@@ -1,7 +1,7 @@
 import type { KeyValue } from '#engine/json.ts';
 import type { Point } from '#engine/store.ts';
+import { type Cell, fromCell, typeNumber } from '../values.ts';
 import type { Numbers } from './numbers.ts';
-import { type Cell, fromCell, typeNumber } from './values.ts';
 
 /**
  * Telemetry as it is stored. A key and its type are one number (`key * 8 + type`), so that a row names both without text.

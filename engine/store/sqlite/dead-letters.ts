@@ -1,8 +1,8 @@
 import { VersionConflict } from '#engine/errors.ts';
 import type { DeadLetter, Page } from '#engine/store.ts';
 import type { Work } from '#engine/work.ts';
+import { pageOf } from '../page.ts';
 import type { Database } from './database.ts';
-import { pageOf } from './page.ts';
 
 export function writeDeadLetters(db: Database, { deadLetters, deadLetterRemovals }: Work): void {
   for (const { id, tenantId, owner, createdTime, payload, ...rest } of deadLetters) {

@@ -2,8 +2,8 @@ import { AppError, Duplicate, VersionConflict } from '#engine/errors.ts';
 import type { Change } from '#engine/queue.ts';
 import type { Collection, Doc, DocQuery, Page } from '#engine/store.ts';
 import type { DocSave, Work } from '#engine/work.ts';
+import { pageOf } from '../page.ts';
 import type { Database, Row } from './database.ts';
-import { pageOf } from './page.ts';
 
 export const COLUMNS = 'collection, id, tenantId, createdTime, version, name, label, kind, ref, state, customerId, uniqueKey, body';
 const SORTABLE = new Set(['createdTime', 'name', 'label', 'kind', 'state', 'version', 'id']);

@@ -1,15 +1,14 @@
 import type { EntityRef } from '#engine/message.ts';
 import type { EventQuery, EventRow, Page } from '#engine/store.ts';
 import type { Work } from '#engine/work.ts';
+import { DEBUG_MS, isDebug, matcher } from '../event-filter.ts';
+import { breathe, pageOf } from '../page.ts';
 import type { Database } from './database.ts';
 import type { Numbers } from './numbers.ts';
-import { breathe, pageOf } from './page.ts';
 
 const STEP = 500;
-export const DEBUG_DAYS = 7;
 /** Removed by one step: neighbours in the table, so this is a millisecond or two. */
 const SWEEP_STEP = 2000;
-const DAY_MS = 86_400_000;
 
 interface Stored {
   id: string;
@@ -115,7 +114,7 @@ export class Events {
   sweep(now: number): boolean {
     let more = false;
     for (const { entity, type } of this.kinds()) {
-      const oldest = type.startsWith('DEBUG_') ? now - DEBUG_DAYS * DAY_MS : 0;
+      const oldest = isDebug(type) ? now - DEBUG_MS : 0;
       const before = Math.max(oldest, this.beyondCap(entity, type));
       if (before <= 0) continue;
       const removed = this.db.run(
@@ -154,26 +153,4 @@ export class Events {
       last = next;
     }
   }
-}
-
-const isEmpty = (value: unknown): boolean => value === undefined || value === null || value === '';
-
-/** null: the query has no conditions on the body. */
-function matcher({ contains = {}, ranges = {}, isError }: EventQuery): ((body: Record<string, unknown>) => boolean) | null {
-  const texts = Object.entries(contains).map(([key, text]) => [key, text.toLowerCase()] as const);
-  const numbers = Object.entries(ranges);
-  if (texts.length === 0 && numbers.length === 0 && isError === undefined) return null;
-  return (body) => {
-    if (isError !== undefined && isEmpty(body['error']) === isError) return false;
-    for (const [key, text] of texts) {
-      const value = body[key];
-      if (isEmpty(value)) return false;
-      const lower = String(value).toLowerCase();
-      if (typeof value === 'string' ? !lower.includes(text) : lower !== text) return false;
-    }
-    return numbers.every(([key, [min, max]]) => {
-      const value = body[key];
-      return typeof value === 'number' && (min === null || value >= min) && (max === null || value <= max);
-    });
-  };
 }

@@ -1,10 +1,10 @@
 import type { TelemetryWrite } from '#engine/work.ts';
+import { type Cell, cellOf } from '../values.ts';
 import { codeOf, type LatestCells } from './cells.ts';
 import type { Attempt } from './committer.ts';
 import type { Database } from './database.ts';
 import type { Numbers } from './numbers.ts';
 import { type Entry, Recent, type RecentEntity } from './recent.ts';
-import { type Cell, cellOf } from './values.ts';
 
 /** Samples and characters in memory from which on they are sorted into the tables. */
 const MANY_SAMPLES = 25_000;

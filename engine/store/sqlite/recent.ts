@@ -1,5 +1,5 @@
+import type { Cell } from '../values.ts';
 import { formatCells, keyOf, type LatestCells, parseCells } from './cells.ts';
-import type { Cell } from './values.ts';
 
 /** A sample on its way into the tables: what its row of the journal says. */
 export interface Entry {

@@ -8,16 +8,16 @@ import { laneOf } from '#engine/queue.ts';
 import type { Counter } from '#engine/store.ts';
 import type { Kind, LatestValue, Records } from '#engine/transfer.ts';
 import { Work } from '#engine/work.ts';
+import { DEBUG_MS } from '../event-filter.ts';
+import { type Cell, cellOf, fromCell } from '../values.ts';
 import { writeAttributes } from './attributes.ts';
 import { codeOf, keyOf, typeOf } from './cells.ts';
 import type { Database, Row } from './database.ts';
 import { type DeadLetterRow, toDeadLetter, writeDeadLetters } from './dead-letters.ts';
 import { COLUMNS, putDoc, toDoc } from './docs.ts';
-import { DEBUG_DAYS } from './events.ts';
 import { writeCounts } from './ledger.ts';
 import type { Numbers } from './numbers.ts';
 import { putRelation, type RelationRow, toRelation } from './relations.ts';
-import { type Cell, cellOf, fromCell } from './values.ts';
 
 /** What rows are made from and into. */
 export interface Context {
@@ -46,7 +46,6 @@ export interface Table<K extends Kind> {
 const ALL = '? IS NOT NULL';
 /** Rows of deleted entities wait for their sweep. */
 const LIVE = 'entity NOT IN (SELECT entity FROM purged)';
-const DEBUG_MS = DEBUG_DAYS * 86_400_000;
 
 const text = (row: Row, column: string): string => row[column] as string;
 const number = (row: Row, column: string): number => row[column] as number;
