@@ -46,8 +46,12 @@ export interface Cluster {
   /** This process, as in `ProcessInfo.id`. */
   id(): string;
   readonly roles: ReadonlySet<Role>;
+  /** False: there is no other process and there can be none, so that nothing has to be told to anybody. */
+  readonly shared: boolean;
   /** From now on this process takes its share of a kind, as long as it has the kind's role (`lane`: rules, `integration`: integrations). Grants may come before it returns. */
   hold(kind: Placed, holder: Holder): void;
+  /** What `names()` of the holder gives has changed: it is asked now instead of within a second. */
+  refresh(kind: Placed): void;
   /** Null: nobody holds it now. At most about a second old. */
   holderOf(kind: Placed, name: string): { readonly processId: string; readonly self: boolean } | null;
   /** What the holder tells the others about a thing that it runs (a status): plain JSON, small. */
@@ -68,18 +72,37 @@ export function alone({ version, now = Date.now }: { version: string; now?: () =
   const id = 'alone';
   const startedAt = now();
   const held: Record<Placed, Set<string>> = { lane: new Set(), integration: new Set() };
+  const holders = new Map<Placed, Holder>();
   const listeners = new Map<string, Set<(data: unknown, from: string) => void>>();
   const notes = new Map<string, object>();
   let lag = () => 0;
+
+  function refresh(kind: Placed): void {
+    const holder = holders.get(kind);
+    if (!holder) return;
+    const names = new Set(holder.names());
+    for (const name of held[kind]) {
+      if (names.has(name)) continue;
+      held[kind].delete(name);
+      notes.delete(`${kind}:${name}`);
+      void holder.revoked(name);
+    }
+    for (const name of names) {
+      if (held[kind].has(name)) continue;
+      held[kind].add(name);
+      holder.granted(name, { name: `${kind}:${name}`, epoch: 0 });
+    }
+  }
+
   return {
     id: () => id,
     roles: new Set(ROLES),
+    shared: false,
     hold(kind, holder) {
-      for (const name of holder.names()) {
-        held[kind].add(name);
-        holder.granted(name, { name: `${kind}:${name}`, epoch: 0 });
-      }
+      holders.set(kind, holder);
+      refresh(kind);
     },
+    refresh,
     holderOf: () => ({ processId: id, self: true }),
     note: (kind, name, note) => void notes.set(`${kind}:${name}`, note),
     noteOf: (kind, name) => notes.get(`${kind}:${name}`) ?? null,
