@@ -5,14 +5,15 @@ import { AppError, errorText, Fenced, NotDurable } from '#engine/errors.ts';
 import type { Change } from '#engine/queue.ts';
 import type { Work } from '#engine/work.ts';
 import { isConflict, isUnavailable } from './errors.ts';
-import { Again, type Dispatch, type Part, type Transaction } from './transaction.ts';
+import { Again, type Dispatch, type Part, type Step, type Transaction } from './transaction.ts';
 
 /*
  * How a batch becomes exactly accounted across two servers: MongoDB decides, Redis dispatches.
  *
  * 1. Everything that a unit of work changes is one MongoDB transaction: its effects, the counts of the ledger, the removal of the batch documents that it was
  *    taken from (`done`), and the batch documents of its new messages (the outbox). A batch that is not there any more was accounted before: the transaction is
- *    refused (`stale-batch`), so that no job is accounted twice, however often BullMQ gives it out.
+ *    refused (`stale-batch`), so that no job is accounted twice, however often BullMQ gives it out. What the backend does by itself, such as to let a downlink
+ *    expire, is a step of such a transaction too (`Step`), under the same rules.
  * 2. The first operation of every transaction writes to the leases that it relies on: the process' own (one for each slot below) and those of the lanes or
  *    integrations that it works for, each only while owner and epoch are ours. A process that was given up, or a lane that has moved, writes nothing more
  *    (`Fenced`); whoever takes over writes to the same documents, so one of the two transactions waits for or aborts the other.
@@ -66,7 +67,7 @@ const CONFLICT_MS = 5000;
 const RETRY_MS = 500;
 
 interface Request {
-  readonly work: Work;
+  readonly work: Work | Step;
   readonly resolve: () => void;
   readonly reject: (cause: unknown) => void;
 }
@@ -77,8 +78,14 @@ interface Outcome {
   readonly jobs: Dispatch[];
 }
 
-const sizeOf = ({ telemetry, messages, events, docs, attributes, downlinks }: Work): number =>
-  telemetry.length + messages.length + events.length + docs.length + attributes.length + downlinks.length + 1;
+/** What a step of the backend itself writes, about. */
+const STEP_ROWS = 250;
+
+function sizeOf(work: Work | Step): number {
+  if (typeof work === 'function') return STEP_ROWS;
+  const { telemetry, messages, events, docs, attributes, downlinks } = work;
+  return telemetry.length + messages.length + events.length + docs.length + attributes.length + downlinks.length + 1;
+}
 
 /** Group commit: works that are asked for while the transactions before them are under way become one, each with its own fate. */
 export class Committer {
@@ -89,6 +96,8 @@ export class Committer {
   /** Groups are dispatched and answered in the order in which they began. */
   private tail: Promise<void> = Promise.resolve();
   private transactions = 0;
+  /** Of the last group. */
+  private order = 0;
   private closed = false;
   /** A commit is not known to have happened, or its jobs are not dispatched yet. */
   private stuck: string | null = null;
@@ -97,7 +106,7 @@ export class Committer {
     this.options = options;
   }
 
-  commit(work: Work): Promise<void> {
+  commit(work: Work | Step): Promise<void> {
     if (this.closed) return Promise.reject(new NotDurable(new Error('the store is closed')));
     const trouble = this.trouble();
     // Nothing piles up in memory while nothing can be stored: the peer keeps it.
@@ -142,11 +151,13 @@ export class Committer {
     this.waiting = this.waiting.slice(group.length);
     const slot = this.free.pop()!;
     const before = this.tail;
+    this.order = Math.max(this.order + 1, Date.now());
+    const { order } = this;
     let after: () => void = () => {};
     this.tail = new Promise((resolve) => {
       after = resolve;
     });
-    this.together(group, slot, before)
+    this.together(group, slot, order, before)
       .finally(() => {
         this.free.push(slot);
         after();
@@ -156,13 +167,14 @@ export class Committer {
   }
 
   /** The usual way: one transaction for all. When the content of one is refused, each has its own. */
-  private async together(group: readonly Request[], slot: number, before: Promise<void>): Promise<void> {
+  private async together(group: readonly Request[], slot: number, order: number, before: Promise<void>): Promise<void> {
     try {
       await this.settle(
         group,
         await this.transact(
           group.map(({ work }) => work),
           slot,
+          order,
         ),
         before,
       );
@@ -172,7 +184,7 @@ export class Committer {
         for (const { reject } of group) reject(cause);
         return;
       }
-      for (const request of group) await this.together([request], slot, before);
+      for (const request of group) await this.together([request], slot, order, before);
     }
   }
 
@@ -182,7 +194,7 @@ export class Committer {
     for (const effect of effects) effect();
     await this.dispatched(jobs);
     if (changes.length > 0) this.options.onChanges(changes);
-    for (const { work } of group) work.committed();
+    for (const { work } of group) if (typeof work !== 'function') work.committed();
     for (const { resolve } of group) resolve();
   }
 
@@ -204,12 +216,12 @@ export class Committer {
   }
 
   /** @throws NotDurable, or the refusal of a part. */
-  private async transact(works: readonly Work[], slot: number): Promise<Outcome> {
+  private async transact(works: readonly (Work | Step)[], slot: number, order: number): Promise<Outcome> {
     const giveUpAt = Date.now() + CONFLICT_MS;
     for (let attempt = 0; ; attempt++) {
       const session = this.options.client.startSession();
       try {
-        return await this.attempt(works, slot, session);
+        return await this.attempt(works, slot, order, session);
       } catch (cause) {
         if (cause instanceof Again) continue;
         if (cause instanceof AppError) throw cause;
@@ -225,14 +237,18 @@ export class Committer {
     }
   }
 
-  private async attempt(works: readonly Work[], slot: number, session: ClientSession): Promise<Outcome> {
+  private async attempt(group: readonly (Work | Step)[], slot: number, order: number, session: ClientSession): Promise<Outcome> {
     const { member, now, onPoint } = this.options;
     const number = ++this.transactions;
+    const works = group.filter((work) => typeof work !== 'function');
+    const steps = group.filter((work) => typeof work === 'function');
     const outcome: Outcome = { effects: [], changes: [], jobs: [] };
     const transaction: Transaction = {
       session,
       now: now(),
+      order,
       member: member(),
+      slot,
       changes: outcome.changes,
       afterCommit: (effect) => void outcome.effects.push(effect),
       dispatch: (job) => void outcome.jobs.push(job),
@@ -240,6 +256,8 @@ export class Committer {
     session.startTransaction({ readConcern: { level: 'snapshot' }, writeConcern: { w: 'majority', j: true } });
     try {
       await this.fence(works, slot, number, transaction);
+      // First, so that what they count is written by the part that counts.
+      for (const step of steps) await step(transaction);
       for (const part of this.options.parts) await part.write(works, transaction);
     } catch (cause) {
       await session.abortTransaction().catch(() => {}); // It ends with its session.

@@ -1,0 +1,72 @@
+import type { CreateIndexesOptions, Db, IndexSpecification } from 'mongodb';
+
+/** One step of the schema. Steps are never edited once released: a change is a new step at the end. */
+export interface Migration {
+  readonly version: number;
+  /** May be ended at any line and is begun again then, also while the one before is not quite dead: the same twice must be as good as once. */
+  apply(db: Db): Promise<void>;
+}
+
+type Index = readonly [spec: IndexSpecification, options?: CreateIndexesOptions];
+
+const HOUR_S = 3600;
+
+/**
+ * Collections of version 1, with what they are found by besides their `_id`. Where documents have a natural key it is their `_id`, its parts in the order in which
+ * they are looked for: then a range of it is an index that costs nothing, and an upsert looks nothing up elsewhere.
+ */
+const VERSION_1: Readonly<Record<string, readonly Index[]>> = {
+  // `COLLECTION/ID`
+  docs: [
+    [
+      { collection: 1, uniqueKey: 1 },
+      { unique: true, partialFilterExpression: { uniqueKey: { $exists: true } } },
+    ],
+    [{ tenantId: 1, collection: 1, createdTime: 1, _id: 1 }],
+    [{ tenantId: 1, collection: 1, name: 1, _id: 1 }],
+    [{ tenantId: 1, collection: 1, ref: 1 }, { partialFilterExpression: { ref: { $exists: true } } }],
+    [{ tenantId: 1, collection: 1, customerId: 1 }, { partialFilterExpression: { customerId: { $exists: true } } }],
+  ],
+  // `TENANT/TYPE/ID/SCOPE/KEY`
+  attributes: [],
+  history: [[{ expiresAt: 1 }, { expireAfterSeconds: 0 }]],
+  latest: [],
+  // `TENANT/FROM/TO/GROUP/TYPE`
+  relations: [[{ tenantId: 1, toId: 1, toType: 1 }]],
+  // `TENANT/TYPE/ID/EVENT TYPE/TIME/SEQ/ID`; only what ends by its age has `expiresAt`.
+  events: [[{ expiresAt: 1 }, { expireAfterSeconds: 0 }]],
+  deadLetters: [[{ tenantId: 1, createdTime: 1, _id: 1 }], [{ tenantId: 1, owner: 1, createdTime: 1, _id: 1 }]],
+  counters: [[{ tenantId: 1, owner: 1 }], [{ member: 1 }]],
+  batches: [[{ lane: 1, member: 1, n: 1 }], [{ member: 1 }], [{ 'counts.tenantId': 1, 'counts.owner': 1 }]],
+  held: [[{ lane: 1, originator: 1, pos: 1 }], [{ tenantId: 1, owner: 1 }]],
+  downlinks: [],
+  leases: [[{ owner: 1 }]],
+  processes: [],
+  settings: [],
+  changes: [[{ at: 1 }, { expireAfterSeconds: HOUR_S }]],
+};
+
+export const MIGRATIONS: readonly Migration[] = [
+  {
+    version: 1,
+    async apply(db) {
+      const there = new Set((await db.listCollections({}, { nameOnly: true }).toArray()).map(({ name }) => name));
+      for (const [name, indexes] of Object.entries(VERSION_1)) {
+        // A transaction may not be the first to write to a collection while another process does the same.
+        if (!there.has(name)) await created(db, name);
+        for (const [spec, options] of indexes) await db.collection(name).createIndex(spec, options);
+      }
+      await db.collection<{ _id: string }>('settings').updateOne({ _id: 'relationVersion' }, { $setOnInsert: { value: 0 } }, { upsert: true });
+    },
+  },
+];
+
+const NAMESPACE_EXISTS = 48;
+
+async function created(db: Db, name: string): Promise<void> {
+  try {
+    await db.createCollection(name);
+  } catch (cause) {
+    if ((cause as { code?: number }).code !== NAMESPACE_EXISTS) throw cause;
+  }
+}
