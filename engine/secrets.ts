@@ -16,3 +16,6 @@ export interface Secrets {
   /** Copy for the API: secrets left out. */
   redactConfig(schema: TSchema, config: unknown): unknown;
 }
+
+/** Tells keys apart without telling anything of them: processes that share a store must share the key. */
+export const fingerprintOf = (secrets: Secrets): string => secrets.derive('fingerprint', 8).toString('hex');
