@@ -267,8 +267,8 @@ export class Committer {
     try {
       await session.commitTransaction();
     } catch (cause) {
-      if (isConflict(cause)) throw cause;
-      if (!(await this.happened(slotLease(transaction.member, slot), number, cause))) throw new NotDurable(cause);
+      if (!(await this.happened(session, slotLease(transaction.member, slot), number, cause)))
+        throw isConflict(cause) ? cause : new NotDurable(cause);
     }
     return outcome;
   }
@@ -295,18 +295,22 @@ export class Committer {
   }
 
   /**
-   * Did the transaction happen? Asked by a write to the document that it wrote too: either it is in it, or it can not happen any more. A process that was given up
-   * meanwhile finds no lease of its own: what it had written, if at all, is with the one who buried it; it has answered nobody.
+   * Did the transaction happen? Its commit is sent again until the server answers. A server that does not know the transaction any more (it ended it, or
+   * was started anew) has either stored it or lost it: then its number is in the document that it wrote, or not. A process that was given up meanwhile finds no lease of its own: what it
+   * had written, if at all, is with the one who buried it; it has answered nobody.
    */
-  private async happened(own: string, number: number, cause: unknown): Promise<boolean> {
+  private async happened(session: ClientSession, own: string, number: number, cause: unknown): Promise<boolean> {
     this.stuck = `MongoDB: ${errorText(cause)}`;
+    let known = !isConflict(cause);
     for (;;) {
       try {
-        const before = await this.options.leases.findOneAndUpdate({ _id: own }, { $inc: { asked: 1 } } as object, { returnDocument: 'before' });
+        if (known) await session.commitTransaction();
+        const happened = known || (await this.options.leases.findOne({ _id: own }))?.mark === number;
         this.stuck = null;
-        return before?.mark === number;
-      } catch {
-        await sleep(RETRY_MS);
+        return happened;
+      } catch (again) {
+        if (known && isConflict(again)) known = false;
+        else await sleep(RETRY_MS);
       }
     }
   }
