@@ -2,7 +2,7 @@ import type { Message } from '#engine/message.ts';
 import type { Database } from '#engine/store/sqlite/database.ts';
 import type { Numbers } from '#engine/store/sqlite/numbers.ts';
 import type { Work } from '#engine/work.ts';
-import { decodeMessage, encodeMessage } from './messages.ts';
+import { decodeMessage, encodeMessage } from '../messages.ts';
 import type { Pass } from './pass.ts';
 
 const STEP = 500;

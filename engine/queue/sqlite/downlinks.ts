@@ -5,7 +5,7 @@ import type { Database } from '#engine/store/sqlite/database.ts';
 import type { Numbers } from '#engine/store/sqlite/numbers.ts';
 import type { Downlink, DownlinkState, DownlinkStep, Page } from '#engine/store.ts';
 import type { DownlinkMove } from '#engine/work.ts';
-import { decodeMessage, encodeMessage } from './messages.ts';
+import { decodeMessage, encodeMessage } from '../messages.ts';
 import type { Pass } from './pass.ts';
 import { Slots } from './slots.ts';
 

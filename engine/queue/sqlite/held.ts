@@ -2,7 +2,7 @@ import type { Message } from '#engine/message.ts';
 import { laneOf } from '#engine/queue.ts';
 import type { Database } from '#engine/store/sqlite/database.ts';
 import type { Numbers } from '#engine/store/sqlite/numbers.ts';
-import { decodeMessage, encodeMessage } from './messages.ts';
+import { decodeMessage, encodeMessage } from '../messages.ts';
 
 /** What waits of one originator, in memory: how much and until when. The messages stay in the file. */
 export interface HeldList {

@@ -4,8 +4,8 @@ import { type Batch, laneOf } from '#engine/queue.ts';
 import type { Database } from '#engine/store/sqlite/database.ts';
 import type { Numbers } from '#engine/store/sqlite/numbers.ts';
 import type { Work } from '#engine/work.ts';
+import { decodeMessage, encodeMessage } from '../messages.ts';
 import { Held, type HeldTake } from './held.ts';
-import { decodeMessage, encodeMessage } from './messages.ts';
 import type { Pass } from './pass.ts';
 
 /** Messages of one row: so that one row stays small and a batch stays near its `max`. */

@@ -1,9 +1,9 @@
 import type { SQLInputValue } from 'node:sqlite';
 import type { KeyValue } from '#engine/json.ts';
 import { ATTRIBUTE_SCOPES, type EntityRef } from '#engine/message.ts';
+import { decodeMessage, encodeMessage } from '#engine/queue/messages.ts';
 import { type DownlinkRow, toDownlink } from '#engine/queue/sqlite/downlinks.ts';
 import { ROW_MESSAGES } from '#engine/queue/sqlite/lanes.ts';
-import { decodeMessage, encodeMessage } from '#engine/queue/sqlite/messages.ts';
 import { laneOf } from '#engine/queue.ts';
 import type { Counter } from '#engine/store.ts';
 import type { Kind, LatestValue, Records } from '#engine/transfer.ts';
