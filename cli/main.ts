@@ -1,5 +1,6 @@
 import { parseArgs } from 'node:util';
 import { CliError, connect, EXIT } from './client.ts';
+import { copyInstallation } from './copy.ts';
 import { listDeadLetters, requeueDeadLetters } from './dead-letters.ts';
 import { tail } from './tail.ts';
 import { testConverters } from './test.ts';
@@ -14,6 +15,9 @@ const HELP = `fieldbridge: the command line of Fieldbridge
   fieldbridge test DIR                          runs every converter's cases below DIR; needs no server
   fieldbridge dead-letters list [--integration ID]
   fieldbridge dead-letters requeue ID|--all [--integration ID]
+  fieldbridge copy --from ./data --to mongodb://HOST/NAME --redis redis://HOST
+  fieldbridge copy --from mongodb://HOST/NAME --to ./data
+                                                carries a whole installation that is not running over, and back; goes on where a run before ended
   fieldbridge tail DEVICE                       prints a device's telemetry and attributes as they change
 
   --url URL            the server (FIELDBRIDGE_URL, default http://localhost:8080)
@@ -33,8 +37,14 @@ const OPTIONS = {
   root: { type: 'boolean' },
   out: { type: 'string' },
   integration: { type: 'string' },
+  from: { type: 'string' },
+  to: { type: 'string' },
+  redis: { type: 'string' },
   all: { type: 'boolean' },
 } as const;
+
+/** Commands of one word; what follows is their subject. */
+const ALONE = new Set(['test', 'tail', 'copy']);
 
 const usage = (text: string): CliError => new CliError(`${text}\nSee fieldbridge --help.`, EXIT.usage);
 
@@ -46,7 +56,7 @@ async function run(argv: string[]): Promise<number> {
     throw usage(cause instanceof Error ? cause.message : String(cause));
   }
   const { values, positionals } = parsed;
-  const command = positionals.slice(0, positionals[0] === 'test' || positionals[0] === 'tail' ? 1 : 2).join(' ');
+  const command = positionals.slice(0, ALONE.has(positionals[0]!) ? 1 : 2).join(' ');
   const [subject, ...extra] = positionals.slice(command.split(' ').length);
   if (values.help || positionals.length === 0) {
     process.stdout.write(HELP);
@@ -87,6 +97,12 @@ async function run(argv: string[]): Promise<number> {
       return EXIT.good;
     case 'test':
       return testConverters(need('a DIR'), { json: values.json ?? false });
+    case 'copy': {
+      const { from, to, redis, json = false } = values;
+      if (subject !== undefined) throw usage(`"${subject}" is one word too many`);
+      if (from === undefined || to === undefined) throw usage('copy needs --from and --to');
+      return copyInstallation({ from, to, redis, json });
+    }
     case 'dead-letters list':
       await listDeadLetters(await client(), { integration: values.integration, json: values.json ?? false });
       return EXIT.good;
