@@ -85,7 +85,7 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
   const { url, lanes, key, version, now = Date.now, migrations = MIGRATIONS } = options;
   const client = await connect(url);
   try {
-    const db = client.db(nameOf(client));
+    const db = client.db(nameOf(url));
     await checkServer(db, url);
     const settings = db.collection<Setting>('settings');
     await migrate({ db, settings, migrations, version, now, refuse: (text) => refusal(url, text) });
@@ -127,17 +127,18 @@ function collectionsOf(db: Db): Collections {
 
 /** The URL for people: without what may not be seen. */
 export const withoutPassword = (url: string): string =>
-  url.replace(/^([a-z0-9+]+:\/\/[^:@/?]*):[^@/?]*@/i, '$1:***@').replace(/([?&][^=&]*(?:password|token)[^=&]*=)[^&]*/gi, '$1***');
+  url.replace(/(:\/\/[^:@/?\s]*):\S*@/, '$1:***@').replace(/([?&][^=&]*(?:password|token)[^=&]*=)[^&]*/gi, '$1***');
 
 const refusal = (url: string, text: string, cause?: unknown): ConfigError =>
   new ConfigError([{ path: 'MONGODB_URL', message: `${withoutPassword(url)} ${text}` }], { cause });
 
-async function connect(url: string): Promise<MongoClient> {
+export async function connect(url: string): Promise<MongoClient> {
   let client: MongoClient;
   try {
     client = new MongoClient(url, CLIENT);
   } catch (cause) {
-    throw refusal(url, `is no URL of MongoDB (${errorText(cause)}); give mongodb://HOST:27017/${NAME}?replicaSet=NAME`, cause);
+    // Without the cause, whose text may have the whole URL.
+    throw refusal(url, `is no URL of MongoDB (${withoutPassword(errorText(cause))}); give mongodb://HOST:27017/${NAME}?replicaSet=NAME`);
   }
   try {
     return await client.connect();
@@ -147,8 +148,8 @@ async function connect(url: string): Promise<MongoClient> {
   }
 }
 
-/** The driver calls a database that nobody named `test`. */
-const nameOf = (client: MongoClient): string => (client.options.dbName === 'test' ? NAME : client.options.dbName);
+/** The driver's own would be `test` when nobody names one. */
+export const nameOf = (url: string): string => decodeURIComponent(/^[^:]+:\/\/[^/?]+\/([^?]+)/.exec(url)?.[1] ?? NAME);
 
 /** Units of work are transactions, and only the primary of a replica set (one server is enough) or a sharded cluster has them. */
 async function checkServer(db: Db, url: string): Promise<void> {
@@ -169,6 +170,6 @@ function asRefusal(url: string, cause: unknown): unknown {
   const said = errorText(cause);
   if (code === AUTHENTICATION_FAILED)
     return refusal(url, `refuses user or password (${said}); correct them, and name the database that knows the user: authSource=admin`, cause);
-  if (code === UNAUTHORIZED) return refusal(url, `does not allow its user what is needed (${said}); grant the roles readWrite and dbAdmin`, cause);
-  return refusal(url, `can not be used (${said}); start the server, or correct the URL`, cause);
+  if (code === UNAUTHORIZED) return refusal(url, `does not allow its user what is needed (${said}); give user and password in the URL, and the user the roles readWrite and dbAdmin of the database`, cause);
+  return refusal(url, `can not be used (${said}); start the server, or correct the URL (hosts, replicaSet)`, cause);
 }

@@ -268,7 +268,10 @@ function filterOf(collection: Kind, tenantId: string, query: DocQuery): Filter<S
     ...(ids && { _id: { $in: ids.map((id) => idOf(collection, id)) } }),
     // Null finds what has none.
     ...(customerId !== undefined && { customerId: customerId as string }),
-    ...((startTime !== undefined || endTime !== undefined) && { createdTime: { $gte: startTime, $lte: endTime } }),
+    // Whole milliseconds.
+    ...((startTime !== undefined || endTime !== undefined) && {
+      createdTime: { $gte: startTime, $lt: endTime === undefined ? undefined : endTime + 1 },
+    }),
     ...(text && { $or: [{ nameLower: text }, { labelLower: text }] }),
   } as Filter<StoredDoc>;
 }

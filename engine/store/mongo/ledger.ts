@@ -25,8 +25,6 @@ interface Sums {
 
 const FOLD_STEP = 500;
 const GIVE_UP_MS = 5000;
-/** States in which a downlink is waiting. */
-const WAITING = ['QUEUED', 'CONVERTED'];
 
 /** The counters, and the ledgers that they and what is waiting come to. The last part to write: the others count by `count()` what they find while writing. */
 export class Ledgers implements Part {
@@ -71,7 +69,7 @@ export class Ledgers implements Part {
       session.startTransaction({ readConcern: { level: 'snapshot' } });
       const kept = await this.collections.counters.find({ tenantId, owner }, { session }).toArray();
       const inFlight = await this.inFlight(tenantId, owner, session);
-      const pending = await this.collections.downlinks.countDocuments({ tenantId, integrationId: owner, state: { $in: WAITING } }, { session });
+      const pending = await this.collections.downlinks.countDocuments({ tenantId, integrationId: owner, waiting: true }, { session });
       const of = (counter: Counter): number => {
         const [group = '', name = ''] = counter.split('.');
         return kept.reduce((sum, { n }) => sum + (n[group]?.[name] ?? 0), 0);

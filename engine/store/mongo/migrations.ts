@@ -10,6 +10,8 @@ export interface Migration {
 type Index = readonly [spec: IndexSpecification, options?: CreateIndexesOptions];
 
 const HOUR_S = 3600;
+/** What is over is most of it, and is never looked for. */
+const WAITING: CreateIndexesOptions = { partialFilterExpression: { waiting: true } };
 
 /**
  * Collections of version 1, with what they are found by besides their `_id`. Where documents have a natural key it is their `_id`, its parts in the order in which
@@ -39,7 +41,16 @@ const VERSION_1: Readonly<Record<string, readonly Index[]>> = {
   counters: [[{ tenantId: 1, owner: 1 }], [{ member: 1 }]],
   batches: [[{ lane: 1, member: 1, n: 1 }], [{ member: 1 }], [{ 'counts.tenantId': 1, 'counts.owner': 1 }]],
   held: [[{ lane: 1, originator: 1, pos: 1 }], [{ tenantId: 1, owner: 1 }]],
-  downlinks: [],
+  downlinks: [
+    [{ tenantId: 1, entityId: 1, createdTime: 1, seq: 1 }],
+    [{ tenantId: 1, integrationId: 1, waiting: 1 }, WAITING],
+    [{ integrationId: 1, delivery: 1, seq: 1 }, WAITING],
+    [{ integrationId: 1, entityId: 1, seq: 1 }, WAITING],
+    [{ expiresAt: 1 }, WAITING],
+    [{ claimedBy: 1 }, WAITING],
+    [{ member: 1, seq: 1 }, WAITING],
+    [{ slot: 1 }, { unique: true, partialFilterExpression: { slot: { $exists: true } } }],
+  ],
   leases: [[{ owner: 1 }]],
   processes: [],
   settings: [],
