@@ -8,11 +8,17 @@ import { delimiter, join } from 'node:path';
 /** Servers that npm cannot bring: who needs what, and how it gets there. `test/servers` installs them. */
 const SERVERS: Readonly<Record<ServerName, readonly string[]>> = {
   mosquitto: ['mosquitto', 'mosquitto_pub', 'mosquitto_sub'],
+  redis: ['redis-server'],
+  mongo: ['secantusd-py'],
 };
-export type ServerName = 'mosquitto';
+export type ServerName = 'mosquitto' | 'redis' | 'mongo';
 
-// Debian keeps daemons in /usr/sbin, which a user's PATH leaves out.
-const PATH = [...(process.env['PATH'] ?? '').split(delimiter), '/usr/sbin', '/usr/local/sbin'];
+// Debian keeps daemons in /usr/sbin, which a user's PATH leaves out; what test/servers fetches from elsewhere is in .servers/.
+const FETCHED = join(import.meta.dirname, '../../.servers');
+const PATH = [
+  ...(process.env['PATH'] ?? '').split(delimiter),
+  ...['/usr/sbin', '/usr/local/sbin', join(FETCHED, 'mongo/bin'), join(FETCHED, 'mongo-fast/bin')],
+];
 
 export function findProgram(name: string): string | null {
   for (const folder of PATH) {
@@ -27,7 +33,7 @@ export function findProgram(name: string): string | null {
   return null;
 }
 
-function program(name: string): string {
+export function program(name: string): string {
   const file = findProgram(name);
   if (!file) throw new Error(`${name} is not installed: run test/servers install`);
   return file;
