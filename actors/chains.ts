@@ -27,6 +27,7 @@ export interface ChainsOptions {
 }
 
 const CACHED_ENTITIES = 100_000;
+const RETRY_MS = 1000;
 
 /** All rule chains of this process, each an actor; finds the chain that a message enters. */
 export function createChains({ backend, entities, compile, now }: ChainsOptions): ChainLookup &
@@ -41,6 +42,7 @@ export function createChains({ backend, entities, compile, now }: ChainsOptions)
   const defaults = new Map<string, string | null>();
   let changes = 0;
   let unsubscribe = () => {};
+  let stopped = false;
 
   const forTenant = (tenantId: string): Services['chains'] => ({
     exists: (chainId) => entries.get(chainId)?.tenantId === tenantId,
@@ -61,7 +63,10 @@ export function createChains({ backend, entities, compile, now }: ChainsOptions)
     if (!chain) return null;
     const graph: ChainMetadata = metadata ? (metadata.body as unknown as ChainMetadata) : { firstNodeIndex: null, nodes: [], connections: [] };
     const work = new Work();
-    const note = (node: CompiledNode) => work.events.push(lifecycleEvent(node, previous?.byId.has(node.info.id) ? 'UPDATED' : 'STARTED', compile));
+    // Every process loads the chain; one of them says so.
+    const note = (node: CompiledNode) =>
+      compile.leaseOf?.(node.info.id) !== null &&
+      work.events.push(lifecycleEvent(node, previous?.byId.has(node.info.id) ? 'UPDATED' : 'STARTED', compile));
     const started = await startChain(chain, graph, { ...deps, started: note }, previous ?? undefined);
     if (!work.isEmpty) await backend.commit(work).catch((cause: unknown) => compile.log.warn({ err: cause }, 'lifecycle of rule nodes not stored'));
     if (previous) stopChain(previous, started);
@@ -90,14 +95,24 @@ export function createChains({ backend, entities, compile, now }: ChainsOptions)
 
   const findingRoots = new Map<string, Promise<void>>();
   function findRoot(tenantId: string): Promise<void> {
-    const finding = (findingRoots.get(tenantId) ?? Promise.resolve())
-      .then(() => backend.store.docs('RULE_CHAIN', tenantId, { states: ['ROOT'], kind: 'CORE', pageSize: 1 }))
-      .then(({ data: [root] }) => {
-        if (root) roots.set(tenantId, root.id);
-        else roots.delete(tenantId);
-      });
+    const finding = (findingRoots.get(tenantId) ?? Promise.resolve()).then(() => readRoot(tenantId));
     findingRoots.set(tenantId, finding);
     return finding;
+  }
+
+  /** While the store is away it is asked again: else messages would go on into the chain that was the root before. */
+  async function readRoot(tenantId: string): Promise<void> {
+    while (!stopped) {
+      try {
+        const { data } = await backend.store.docs('RULE_CHAIN', tenantId, { states: ['ROOT'], kind: 'CORE', pageSize: 1 });
+        if (data[0]) roots.set(tenantId, data[0].id);
+        else roots.delete(tenantId);
+        return;
+      } catch (cause) {
+        compile.log.warn({ err: cause, tenant: tenantId }, 'root chain not found out yet');
+        await new Promise((resolve) => setTimeout(resolve, RETRY_MS).unref());
+      }
+    }
   }
 
   function onChanges(list: readonly Change[]): void {
@@ -177,6 +192,7 @@ export function createChains({ backend, entities, compile, now }: ChainsOptions)
       await Promise.all([...entries.values()].map(({ actor }) => waitFor(actor, (snapshot) => !snapshot.matches('loading'))));
     },
     stop() {
+      stopped = true;
       unsubscribe();
       for (const { actor } of entries.values()) {
         const { chain } = actor.getSnapshot().context;

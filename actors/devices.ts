@@ -1,12 +1,16 @@
 import { type ActorRefFrom, createActor } from 'xstate';
+import type { Lease } from '#engine/cluster.ts';
 import type { Control } from '#engine/control.ts';
+import { Fenced } from '#engine/errors.ts';
 import { newId } from '#engine/id.ts';
 import type { KeyValue, Value } from '#engine/json.ts';
 import { createMessage, type EntityRef } from '#engine/message.ts';
-import type { Backend } from '#engine/queue.ts';
-import type { Attribute } from '#engine/store.ts';
+import { type Backend, laneOf } from '#engine/queue.ts';
+import type { Attribute, Doc } from '#engine/store.ts';
 import { Work } from '#engine/work.ts';
 import { type DeviceReport, type DeviceTimes, deviceMachine } from './device.ts';
+import { createDeviceWords, type DeviceWord } from './device-words.ts';
+import type { LaneFollower, System } from './system.ts';
 
 interface Entry {
   readonly tenantId: string;
@@ -20,6 +24,8 @@ interface Entry {
 
 export interface DevicesOptions {
   readonly backend: Backend;
+  /** A device lives where its lane is worked. */
+  readonly system: Pick<System, 'leaseOf'>;
   readonly inactivityMs: number;
   readonly now: () => number;
   readonly log: { error(fields: object, text: string): void };
@@ -27,28 +33,49 @@ export interface DevicesOptions {
 
 const STATE_KEYS = ['active', 'lastConnectTime', 'lastActivityTime', 'lastDisconnectTime', 'inactivityAlarmTime', 'inactivityTimeout'];
 const FLUSH_MS = 60_000;
+const RESTORE_RETRY_MS = 1000;
+const RESTORED_AT_ONCE = 32;
 /** Silent for this many time-outs: the actor is let go; the next message brings it back. */
 const PASSIVE_AFTER = 2;
 
 const numberOf = (attribute: Attribute | undefined): number => (attribute?.value.type === 'LONG' ? Number(attribute.value.value) : 0);
 
+export type Devices = Control['devices'] &
+  LaneFollower & {
+    start(): void;
+    stop(): Promise<void>;
+    count(): number;
+  };
+
 /** The devices that are awake in this process, created on their first message. */
-export function createDevices({
-  backend,
-  inactivityMs,
-  now,
-  log,
-}: DevicesOptions): Control['devices'] & { start(): void; stop(): Promise<void>; count(): number } {
+export function createDevices({ backend, system, inactivityMs, now, log }: DevicesOptions): Devices {
+  const { cluster, queue } = backend;
   const entries = new Map<string, Entry>();
   const waking = new Map<string, Promise<Entry | null>>();
   let sweepTimer: NodeJS.Timeout | undefined;
   let lastFlush = now();
   let pending: Promise<unknown> = Promise.resolve();
   let stopped = false;
+  let started = false;
 
-  const failed = (cause: unknown) => log.error({ err: cause }, 'device state not stored');
+  /** Under what this device's state is written. Null: nobody else could write it. */
+  const leaseOf = (deviceId: string): Lease | null => (cluster.shared ? system.leaseOf(deviceId) : null);
+  const isOurs = (deviceId: string): boolean => !cluster.shared || system.leaseOf(deviceId) !== null;
+  const words = cluster.shared ? createDeviceWords({ cluster, lanes: queue.lanes, heard: (...word) => isOurs(word[1]) && heard(...word) }) : null;
+
+  const failed = (cause: unknown) => {
+    // Whoever has the lane by now has read what is stored, and goes on from there.
+    if (!(cause instanceof Fenced)) log.error({ err: cause }, 'device state not stored');
+  };
   const background = (work: Work) => {
     if (!work.isEmpty) pending = Promise.allSettled([pending, backend.commit(work).catch(failed)]);
+  };
+
+  /** A unit of work of one lane. */
+  const under = (lease: Lease | null): Work => {
+    const work = new Work();
+    if (lease) work.leases.push(lease);
+    return work;
   };
 
   const attribute = (work: Work, entry: Entry, key: string, value: Value, at: number) =>
@@ -59,7 +86,8 @@ export function createDevices({
     const { times } = entry;
     const device = await backend.store.doc('DEVICE', entry.tenantId, entry.ref.id);
     if (!device) return forget(entry);
-    const work = new Work();
+    if (!isOurs(entry.ref.id)) return;
+    const work = under(leaseOf(entry.ref.id));
     const state: Record<DeviceReport, readonly KeyValue[]> = {
       ACTIVITY_EVENT: [
         ['active', { type: 'BOOLEAN', value: true }],
@@ -100,7 +128,7 @@ export function createDevices({
   async function wake(tenantId: string, deviceId: string): Promise<Entry | null> {
     const ref: EntityRef = { entityType: 'DEVICE', id: deviceId };
     const stored = new Map((await backend.store.attributes(tenantId, ref, 'SERVER_SCOPE', STATE_KEYS)).map((found) => [found.key, found]));
-    if (stopped) return null;
+    if (stopped || !isOurs(deviceId)) return null;
     const times: DeviceTimes = {
       lastConnectTime: numberOf(stored.get('lastConnectTime')),
       lastActivityTime: numberOf(stored.get('lastActivityTime')),
@@ -150,20 +178,31 @@ export function createDevices({
     if (entry.active && now() - entry.times.lastActivityTime >= entry.times.inactivityTimeout) entry.actor.send({ type: 'SILENT', at: now() });
   }
 
-  function flush(): void {
-    lastFlush = now();
-    const work = new Work();
+  /** Of one lane, or of all. */
+  function flush(lane: number | null = null): void {
+    const at = now();
+    if (lane === null) lastFlush = at;
+    const works = new Map<string, Work>();
     for (const entry of entries.values()) {
-      if (entry.times.lastActivityTime === entry.storedActivity) continue;
+      if (entry.times.lastActivityTime === entry.storedActivity || (lane !== null && laneOf(entry.ref.id, queue.lanes) !== lane)) continue;
       entry.storedActivity = entry.times.lastActivityTime;
-      attribute(work, entry, 'lastActivityTime', { type: 'LONG', value: entry.storedActivity }, lastFlush);
+      const lease = leaseOf(entry.ref.id);
+      // One for each lane: that one of them was taken from us says nothing of the others.
+      const work = works.get(lease?.name ?? '') ?? under(lease);
+      works.set(lease?.name ?? '', work);
+      attribute(work, entry, 'lastActivityTime', { type: 'LONG', value: entry.storedActivity }, at);
     }
-    background(work);
+    for (const work of works.values()) background(work);
   }
 
   function sweep(): void {
     const at = now();
     for (const entry of entries.values()) {
+      if (!isOurs(entry.ref.id)) {
+        // Woken while its lane was on its way to another process.
+        forget(entry);
+        continue;
+      }
       const silentMs = at - entry.times.lastActivityTime;
       if (entry.active && silentMs >= entry.times.inactivityTimeout) silence(entry).catch(failed);
       else if (!entry.active && silentMs >= PASSIVE_AFTER * entry.times.inactivityTimeout) forget(entry);
@@ -171,13 +210,66 @@ export function createDevices({
     if (at - lastFlush >= FLUSH_MS) flush();
   }
 
-  /** Devices that were active when the process ended must still become inactive. */
-  async function restore(): Promise<void> {
-    for await (const device of backend.store.everyDoc('DEVICE')) {
-      if (stopped) return;
-      const [active] = await backend.store.attributes(device.tenantId, { entityType: 'DEVICE', id: device.id }, 'SERVER_SCOPE', ['active']);
-      if (active?.value.value === true) await awake(device.tenantId, device.id);
+  /** Devices that were active when the process ended, or when their lane was another's, must still become inactive. Null: all that there are. */
+  let toRestore: Set<number> | null = new Set();
+  let restoring = false;
+
+  function restore(): void {
+    if (!started || stopped || restoring) return;
+    restoring = true;
+    restoreAll()
+      .catch(failed)
+      .finally(() => {
+        restoring = false;
+        if (toRestore === null || toRestore.size > 0) setTimeout(restore, RESTORE_RETRY_MS).unref();
+      });
+  }
+
+  async function wakeActive({ tenantId, id }: Doc): Promise<void> {
+    const [active] = await backend.store.attributes(tenantId, { entityType: 'DEVICE', id }, 'SERVER_SCOPE', ['active']);
+    if (active?.value.value === true) await awake(tenantId, id);
+  }
+
+  /** Once through all devices for as many lanes as were granted by then. */
+  async function restoreAll(): Promise<void> {
+    while (toRestore === null || toRestore.size > 0) {
+      const lanes: ReadonlySet<number> | null = toRestore;
+      toRestore = new Set();
+      try {
+        let reading: Promise<void>[] = [];
+        for await (const device of backend.store.everyDoc('DEVICE')) {
+          if (stopped) return;
+          if (lanes !== null && !lanes.has(laneOf(device.id, queue.lanes))) continue;
+          if (reading.push(wakeActive(device)) < RESTORED_AT_ONCE) continue;
+          await Promise.all(reading);
+          reading = [];
+        }
+        await Promise.all(reading);
+      } catch (cause) {
+        toRestore = lanes === null ? null : new Set([...lanes, ...toRestore]);
+        throw cause;
+      }
     }
+  }
+
+  function heard(tenantId: string, deviceId: string, word: DeviceWord): void {
+    if (word === 'activity') spoke(tenantId, deviceId);
+    else
+      awake(tenantId, deviceId).then((entry) => entry?.actor.send({ type: word === 'connected' ? 'CONNECTED' : 'DISCONNECTED', at: now() }), failed);
+  }
+
+  function spoke(tenantId: string, deviceId: string): void {
+    awake(tenantId, deviceId).then((found) => {
+      if (!found) return;
+      if (found.active) found.times.lastActivityTime = now();
+      else found.actor.send({ type: 'SPOKE', at: now() });
+    }, failed);
+  }
+
+  /** Here, or to the process that has the device's lane. */
+  function hear(tenantId: string, deviceId: string, word: DeviceWord): void {
+    if (isOurs(deviceId)) heard(tenantId, deviceId, word);
+    else words?.tell(tenantId, deviceId, word);
   }
 
   const unsubscribe = backend.onChange((changes) => {
@@ -191,27 +283,35 @@ export function createDevices({
     activity(tenantId, deviceId) {
       const entry = entries.get(deviceId);
       if (entry?.active) entry.times.lastActivityTime = now();
-      else
-        awake(tenantId, deviceId).then((found) => {
-          if (!found) return;
-          if (found.active) found.times.lastActivityTime = now();
-          else found.actor.send({ type: 'SPOKE', at: now() });
-        }, failed);
+      else hear(tenantId, deviceId, 'activity');
     },
-    connected(tenantId, deviceId) {
-      awake(tenantId, deviceId).then((entry) => entry?.actor.send({ type: 'CONNECTED', at: now() }), failed);
+    connected: (tenantId, deviceId) => hear(tenantId, deviceId, 'connected'),
+    disconnected: (tenantId, deviceId) => hear(tenantId, deviceId, 'disconnected'),
+
+    granted(lane) {
+      if (!cluster.shared) return;
+      toRestore?.add(lane);
+      restore();
     },
-    disconnected(tenantId, deviceId) {
-      awake(tenantId, deviceId).then((entry) => entry?.actor.send({ type: 'DISCONNECTED', at: now() }), failed);
+    async revoked(lane) {
+      if (!cluster.shared) return;
+      toRestore?.delete(lane);
+      flush(lane);
+      for (const entry of [...entries.values()]) if (laneOf(entry.ref.id, queue.lanes) === lane) forget(entry);
+      await pending;
     },
+
     start() {
+      started = true;
+      if (!cluster.shared) toRestore = null;
       sweepTimer = setInterval(sweep, Math.min(1000, Math.max(50, inactivityMs / 10)));
-      restore().catch(failed);
+      restore();
     },
     async stop() {
       stopped = true;
       clearInterval(sweepTimer);
       unsubscribe();
+      words?.close();
       flush();
       await pending;
       for (const entry of [...entries.values()]) forget(entry);

@@ -1,6 +1,7 @@
-import { type Actor, createActor } from 'xstate';
+import { type Actor, createActor, waitFor } from 'xstate';
 import { type AcceptLimits, createAccept, type UplinkSource } from '#engine/accept.ts';
 import { refuseLocalHosts } from '#engine/addresses.ts';
+import type { Holder, Lease } from '#engine/cluster.ts';
 import type { Control, IntegrationStatus } from '#engine/control.ts';
 import { createDownlinks, type DownlinkRoute } from '#engine/downlinks.ts';
 import { AppError, errorText } from '#engine/errors.ts';
@@ -16,9 +17,11 @@ import type { DownlinkTarget } from '#engine/services/batch.ts';
 import { createStatistics } from '#engine/statistics.ts';
 import type { DeadLetter, Doc } from '#engine/store.ts';
 import { Work } from '#engine/work.ts';
-import { type Connect, integrationMachine, type LifecycleEvent, type Plan, warningsOf } from './integration.ts';
+import { type Connect, integrationMachine, type LifecycleEvent, type Plan } from './integration.ts';
 import { createCheck, openConfig } from './integration-check.ts';
 import { type IntegrationParts, partsOf } from './integration-parts.ts';
+import { createSeen, type Seen } from './integration-seen.ts';
+import { ownStatus, restReason, statusElsewhere } from './integration-status.ts';
 
 export interface IntegrationsOptions {
   readonly backend: Backend;
@@ -56,6 +59,10 @@ interface Entry {
   readonly actor: Actor<typeof integrationMachine>;
   /** Of warnings that a connection gave. */
   warnings: Set<string>;
+  /** The downlink lane of the connection; resolves when nothing is sent any more. */
+  sending: Promise<void>;
+  /** Since when it is known as it is, Unix ms. */
+  knownAt: number;
 }
 
 const STATISTICS_MS = 3_600_000;
@@ -63,10 +70,13 @@ const EXPIRE_MS = 10_000;
 const DEFAULT_TTL_MS = 24 * 3_600_000;
 const MAX_UPLINK_BYTES = 10 * 1024 * 1024;
 
-/** Runs the integrations of all tenants, and reloads them when they, or their converters, are saved. */
+/**
+ * Knows the integrations of all tenants and reloads them when they, or their converters, are saved. Runs those whose lease this process has: a peer has one client,
+ * wherever it is; requests that come to us are answered by every process.
+ */
 export function createIntegrations(options: IntegrationsOptions): Integrations {
   const { backend, types, secrets, now, log, random = Math.random, allowLocalHosts = true, maxUplinkBytes = MAX_UPLINK_BYTES, onPoint } = options;
-  const { store } = backend;
+  const { store, cluster } = backend;
   const events = createIntegrationEvents(options.server);
   const statistics = createStatistics(now);
   const resolver = createResolver(backend, now);
@@ -92,8 +102,15 @@ export function createIntegrations(options: IntegrationsOptions): Integrations {
   /** Dead letters that are being tried again: twice at once would count twice. */
   const requeueing = new Set<string>();
   const timers: NodeJS.Timeout[] = [];
+  const leases = new Map<string, Lease>();
   let unsubscribe = () => {};
+  let holding = false;
   let stopped = false;
+
+  const seenHere = (id: string): Seen => ({ lastUplinkAt: entries.get(id)?.source.lastUplinkAt ?? null, series: statistics.series(id) });
+  const seen = cluster.shared ? createSeen({ cluster, now, own: () => Array.from(entries.keys(), (id) => [id, seenHere(id)] as const) }) : null;
+  /** Under what the work of a connection is stored. Null: nobody could take it over. */
+  const leaseOf = (id: string): Lease | null => (cluster.shared ? (leases.get(id) ?? null) : null);
 
   function background(work: Work, what: string): void {
     if (!work.isEmpty) backend.commit(work).catch((cause: unknown) => log.error({ err: cause }, `${what} not stored`));
@@ -106,19 +123,28 @@ export function createIntegrations(options: IntegrationsOptions): Integrations {
   }
 
   function connectOf(definition: AnyIntegration, config: unknown, info: IntegrationInfo): Connect {
+    const lease = leaseOf(info.id);
     return async (lost, signal) => {
       const entry = entries.get(info.id)!;
       entry.warnings = new Set();
-      const uplinks: Uplinks = { accept: (uplink) => entry.source.accept(uplink), lost, warn: (text) => entry.warnings.add(text) };
+      const uplinks: Uplinks = {
+        accept: (uplink) => entry.source.accept(uplink, { lease }),
+        lost,
+        warn(text) {
+          entry.warnings.add(text);
+          tell(entry);
+        },
+      };
       if (!allowLocalHosts) await refuseLocalHosts(definition.hosts?.(config) ?? []);
       return definition.connect!(config, info, uplinks, signal);
     };
   }
 
-  function planOf({ definition, body, info, config, problem }: IntegrationParts): Plan {
-    if (body['enabled'] === false) return { kind: 'disabled', reason: 'The integration is disabled' };
-    if (body['remote'] === true) return { kind: 'disabled', reason: 'Runs in a remote process' };
-    if (body['edgeTemplate'] === true) return { kind: 'disabled', reason: 'A template for edges' };
+  function planOf(parts: IntegrationParts): Plan {
+    const { definition, info, config, problem } = parts;
+    const rest = restReason(parts);
+    if (rest !== null) return { kind: 'disabled', reason: rest };
+    if (!leases.has(info.id)) return { kind: 'disabled', reason: 'Runs in another process' };
     if (problem !== null) return { kind: 'failed', reason: problem };
     const warnings = definition!.warnings?.(config) ?? [];
     return definition!.connect ? { kind: 'connect', warnings, connect: connectOf(definition!, config, info) } : { kind: 'inbound', warnings };
@@ -135,18 +161,23 @@ export function createIntegrations(options: IntegrationsOptions): Integrations {
     const { id } = parts.info;
     const known = entries.get(id);
     if (known) {
+      const rested = restReason(known.parts) !== null;
       if (known.parts.info.routingKey !== parts.info.routingKey) byRoutingKey.delete(known.parts.info.routingKey);
       byRoutingKey.set(parts.info.routingKey, id);
       known.parts = parts;
+      known.knownAt = now();
       known.source.update(parts);
       known.actor.send({ type: 'SAVED', plan: planOf(parts) });
+      if (rested !== (restReason(parts) !== null)) refresh();
       return;
     }
     let sending = new AbortController();
     const entry: Entry = {
       parts,
-      source: accept.source(parts),
+      source: accept.source(parts, cluster.shared && parts.definition?.inbound !== undefined),
       warnings: new Set(),
+      sending: Promise.resolve(),
+      knownAt: now(),
       actor: createActor(integrationMachine, {
         input: {
           plan: planOf(parts),
@@ -157,8 +188,9 @@ export function createIntegrations(options: IntegrationsOptions): Integrations {
           opened(connection) {
             if (!connection.send) return;
             sending = new AbortController();
-            const lane = downlinks.run(() => routeOf(entry.parts), connection, sending.signal);
-            lane.catch((cause: unknown) => log.error({ err: cause, integrationId: id }, 'downlink lane broke'));
+            entry.sending = downlinks
+              .run(() => routeOf(entry.parts), connection, sending.signal, leaseOf(id))
+              .catch((cause: unknown) => log.error({ err: cause, integrationId: id }, 'downlink lane broke'));
           },
           closed: () => sending.abort(),
         },
@@ -166,8 +198,43 @@ export function createIntegrations(options: IntegrationsOptions): Integrations {
     };
     entries.set(id, entry);
     byRoutingKey.set(parts.info.routingKey, id);
+    if (cluster.shared) entry.actor.subscribe(() => tell(entry));
     entry.actor.start();
+    if (restReason(parts) === null) refresh();
   }
+
+  function refresh(): void {
+    if (holding) cluster.refresh('integration');
+  }
+
+  /** The others know of it what this process tells; the end of the process is no state of the integration. */
+  function tell(entry: Entry): void {
+    const { id } = entry.parts.info;
+    if (cluster.shared && !stopped && leases.has(id)) cluster.note('integration', id, statusHere(entry));
+  }
+
+  const holder: Holder = {
+    /** All that are to be run, those that only answer too: who has one says what becomes of it. */
+    names: () => Array.from(entries.values()).flatMap(({ parts }) => (restReason(parts) === null ? [parts.info.id] : [])),
+    granted(id, lease) {
+      if (stopped) return;
+      leases.set(id, lease);
+      const entry = entries.get(id);
+      if (!entry) return;
+      entry.source.forget();
+      entry.actor.send({ type: 'SAVED', plan: planOf(entry.parts) });
+      tell(entry);
+    },
+    async revoked(id) {
+      leases.delete(id);
+      const entry = entries.get(id);
+      if (!entry) return;
+      entry.actor.send({ type: 'SAVED', plan: planOf(entry.parts) });
+      // Given back to us meanwhile, there is nobody to wait for.
+      await waitFor(entry.actor, (snapshot) => snapshot.status !== 'active' || snapshot.matches('disabled') || leases.has(id));
+      await entry.sending;
+    },
+  };
 
   function end(id: string): Promise<void> {
     const entry = entries.get(id);
@@ -178,6 +245,7 @@ export function createIntegrations(options: IntegrationsOptions): Integrations {
           entries.delete(id);
           byRoutingKey.delete(entry.parts.info.routingKey);
           statistics.forget(id);
+          refresh();
           resolve();
         },
       });
@@ -258,30 +326,25 @@ export function createIntegrations(options: IntegrationsOptions): Integrations {
     background(work, 'statistics');
   }
 
+  function statusHere(entry: Entry): Omit<IntegrationStatus, 'lastUplinkAt'> {
+    const { value, context } = entry.actor.getSnapshot();
+    return ownStatus(value, context, entry.warnings);
+  }
+
   function status(id: string): IntegrationStatus | null {
     const entry = entries.get(id);
     if (!entry) return null;
-    const { value, context } = entry.actor.getSnapshot();
-    const state =
-      value === 'planning' || value === 'closing' || value === 'closed'
-        ? 'connecting'
-        : value === 'ending' || value === 'stopped'
-          ? 'disabled'
-          : value;
-    return {
-      state: state as IntegrationStatus['state'],
-      reason: context.reason,
-      since: context.since,
-      warnings: [...warningsOf(context), ...entry.warnings],
-      nextAttemptAt: context.nextAttemptAt,
-      lastUplinkAt: entry.source.lastUplinkAt,
-    };
+    const here = leases.has(id) || restReason(entry.parts) !== null;
+    const { lastUplinkAt } = seen ? seen.all(id, seenHere(id)) : entry.source;
+    return { ...(here ? statusHere(entry) : statusElsewhere(cluster, entry.parts, entry.knownAt)), lastUplinkAt };
   }
 
   return {
     async start() {
       unsubscribe = backend.onChange(changed);
       for await (const doc of store.everyDoc('INTEGRATION')) await queued(doc.id, () => load(doc));
+      holding = true;
+      cluster.hold('integration', holder);
       timers.push(
         setInterval(writeStatistics, STATISTICS_MS).unref(),
         setInterval(
@@ -294,6 +357,7 @@ export function createIntegrations(options: IntegrationsOptions): Integrations {
     async stop() {
       stopped = true;
       unsubscribe();
+      seen?.close();
       for (const timer of timers) clearTimeout(timer);
       await Promise.all(reloading.values());
       accept.close();
@@ -351,7 +415,7 @@ export function createIntegrations(options: IntegrationsOptions): Integrations {
       };
     },
 
-    statistics: (integrationId) => statistics.series(integrationId),
+    statistics: (integrationId) => (seen ? seen.all(integrationId, seenHere(integrationId)).series : statistics.series(integrationId)),
     inFlight: () => accept.inFlight(),
   };
 }

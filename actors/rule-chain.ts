@@ -20,12 +20,15 @@ export interface ChainContext extends ChainInput {
 
 export type ChainEvent = { type: 'SAVED' } | { type: 'REMOVED' };
 
+const RETRY_MS = 1000;
+
 /** Life of one rule chain: loading, running, failed (as a whole; single nodes fail by themselves), removed. A save during a load loads again. */
 export const chainMachine = setup({
   types: { context: {} as ChainContext, events: {} as ChainEvent, input: {} as ChainInput },
   actors: {
     load: fromPromise<CompiledChain | null, { load: ChainInput['load']; previous: CompiledChain | null }>(({ input }) => input.load(input.previous)),
   },
+  delays: { retry: RETRY_MS },
   actions: {
     take: assign(({ context, event }) => ({
       chain: (event as unknown as { output: CompiledChain | null }).output,
@@ -66,7 +69,8 @@ export const chainMachine = setup({
       on: { SAVED: { actions: assign({ stale: true }) } },
     },
     running: { on: { SAVED: 'loading' } },
-    failed: { on: { SAVED: 'loading' } },
+    // Nodes fail by themselves; the whole fails when it can not be read, which passes.
+    failed: { after: { retry: 'loading' }, on: { SAVED: 'loading' } },
     removed: { type: 'final', entry: ['stopChain', assign({ chain: null })] },
   },
 });

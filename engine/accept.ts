@@ -1,12 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Busy, errorText, NotDurable, VersionConflict } from './errors.ts';
+import type { Lease } from './cluster.ts';
+import { Busy, errorText, isPassing, NotDurable, VersionConflict } from './errors.ts';
 import type { Accepted, RawUplink } from './integration.ts';
 import type { IntegrationEvents } from './integration-events.ts';
 import type { Backend } from './queue.ts';
 import type { Creation, Resolver } from './resolve.ts';
 import type { ScriptArgs, ScriptEngine, ScriptResult } from './script.ts';
 import type { Statistics } from './statistics.ts';
-import { type ChangedOnly, createChangedOnly } from './update-only.ts';
+import { type ChangedOnly, createChangedOnly, EVERYTHING } from './update-only.ts';
 import { addUplinks, type UplinkItem, type UplinkTarget } from './uplink-work.ts';
 import { Work } from './work.ts';
 
@@ -53,8 +54,13 @@ const REBUILDS = 2;
 export interface UplinkSource {
   /** From now on. What is under way ends as it began. */
   update(target: UplinkTarget): void;
-  /** @param mayWait false: the caller can be told to come again (HTTP), so nobody waits for credits or rate limits. @throws NotDurable, Busy */
-  accept(uplink: RawUplink, options?: { mayWait?: boolean; deadLetterId?: string }): Promise<Accepted>;
+  /**
+   * @param mayWait false: the caller can be told to come again (HTTP), so nobody waits for credits or rate limits.
+   * @param lease of the connection it came by: after a take-over nothing of it is stored, and the peer gives it to the one who has taken over. @throws NotDurable, Busy
+   */
+  accept(uplink: RawUplink, options?: { mayWait?: boolean; deadLetterId?: string; lease?: Lease | null }): Promise<Accepted>;
+  /** Another process took these uplinks meanwhile: what was seen last may not be the last any more. */
+  forget(): void;
   readonly inFlight: number;
   readonly lastUplinkAt: number | null;
 }
@@ -62,6 +68,7 @@ export interface UplinkSource {
 interface Item extends UplinkItem {
   /** The peer waits for an answer that may carry a downlink. */
   readonly answered: boolean;
+  readonly lease: Lease | null;
   readonly resolve: (accepted: Accepted) => void;
   readonly reject: (cause: unknown) => void;
 }
@@ -69,7 +76,8 @@ interface Item extends UplinkItem {
 type Outcome = Accepted | { readonly outcome: 'refused'; readonly cause: unknown };
 
 export interface Accept {
-  source(target: UplinkTarget): UplinkSource;
+  /** @param sharedSenders the same senders also speak to other processes: what they said last is not known here. */
+  source(target: UplinkTarget, sharedSenders?: boolean): UplinkSource;
   inFlight(): number;
   /** Nobody waits for the chains any more, which do not go on: what is held back is refused. */
   close(): void;
@@ -79,7 +87,7 @@ export function createAccept(deps: AcceptDeps): Accept {
   const limits: AcceptLimits = { ...LIMITS, ...deps.limits };
   const shared: Shared = { items: 0, bytes: 0, closed: false };
   return {
-    source: (target) => createSource(target, deps, limits, shared),
+    source: (target, sharedSenders = false) => createSource(target, deps, limits, shared, sharedSenders ? EVERYTHING : createChangedOnly()),
     inFlight: () => shared.items,
     close() {
       shared.closed = true;
@@ -94,7 +102,7 @@ interface Shared {
   closed: boolean;
 }
 
-function createSource(first: UplinkTarget, deps: AcceptDeps, limits: AcceptLimits, shared: Shared): UplinkSource {
+function createSource(first: UplinkTarget, deps: AcceptDeps, limits: AcceptLimits, shared: Shared, changedOnly: ChangedOnly): UplinkSource {
   const { backend, scripts, now } = deps;
   let target = first;
   let waiting: Item[] = [];
@@ -106,8 +114,6 @@ function createSource(first: UplinkTarget, deps: AcceptDeps, limits: AcceptLimit
   let tail: Promise<void> = Promise.resolve();
   /** Raised when a commit failed: what is under way behind it fails too, else it would overtake what the peer sends again. */
   let failures = 0;
-  const changedOnly: ChangedOnly = createChangedOnly();
-
   function schedule(): void {
     if (scheduled || underWay >= limits.pipeline) return;
     scheduled = true;
@@ -171,7 +177,7 @@ function createSource(first: UplinkTarget, deps: AcceptDeps, limits: AcceptLimit
     } catch (cause) {
       changedOnly.forget();
       const refusal = cause instanceof NotDurable ? cause : new NotDurable(cause);
-      if (!(cause instanceof NotDurable)) deps.log.error({ err: cause, integrationId: by.info.id }, 'uplinks not accepted');
+      if (!isPassing(cause)) deps.log.error({ err: cause, integrationId: by.info.id }, 'uplinks not accepted');
       refuse(items, refusal);
       if (era === failures) {
         failures++;
@@ -184,14 +190,14 @@ function createSource(first: UplinkTarget, deps: AcceptDeps, limits: AcceptLimit
     if (waiting.length > 0) schedule();
   }
 
-  /** All at once; when the content is refused, anew; then one by one, so that a culprit fails alone. @throws NotDurable */
+  /** All at once; when the content is refused, anew; then one by one, so that a culprit fails alone. @throws NotDurable, Fenced */
   async function store(items: readonly Item[], results: readonly (ScriptResult | null)[], by: UplinkTarget): Promise<Outcome[]> {
     let refusal: unknown;
     for (let i = 0; i < REBUILDS; i++) {
       try {
         return await commit(items, results, by);
       } catch (cause) {
-        if (cause instanceof NotDurable) throw cause;
+        if (isPassing(cause)) throw cause;
         refusal = cause;
       }
     }
@@ -209,6 +215,7 @@ function createSource(first: UplinkTarget, deps: AcceptDeps, limits: AcceptLimit
   async function commit(items: readonly Item[], results: readonly (ScriptResult | null)[], by: UplinkTarget): Promise<Accepted[]> {
     const work = new Work();
     work.answersFirst = items.some(({ answered }) => answered);
+    for (const { lease } of items) if (lease !== null && lease !== work.leases.at(-1)) work.leases.push(lease);
     const creations: Creation[] = [];
     let committed = false;
     try {
@@ -269,7 +276,7 @@ function createSource(first: UplinkTarget, deps: AcceptDeps, limits: AcceptLimit
       if (next.converter?.script !== target.converter?.script) changedOnly.forget();
       target = next;
     },
-    async accept(uplink, { mayWait = true, deadLetterId } = {}) {
+    async accept(uplink, { mayWait = true, deadLetterId, lease = null } = {}) {
       if (!mayWait) {
         if (shared.items >= limits.inFlight || shared.bytes >= limits.inFlightBytes || backend.queue.depth().messages > limits.depth)
           throw new Busy('Too many messages are under way');
@@ -285,12 +292,14 @@ function createSource(first: UplinkTarget, deps: AcceptDeps, limits: AcceptLimit
           metadataJson: JSON.stringify({ ...target.metadata, ...uplink.metadata }),
           deadLetterId: deadLetterId ?? null,
           answered: !mayWait,
+          lease,
           resolve,
           reject,
         });
         schedule();
       });
     },
+    forget: () => changedOnly.forget(),
     get inFlight() {
       return inFlight;
     },

@@ -1,7 +1,8 @@
 import { enqueueAction } from './actions.ts';
 import type { ChainMetadata, ChainNode, CompiledChain, CompiledNode, Link } from './chain.ts';
+import type { Lease } from './cluster.ts';
 import { emitBehind } from './emit.ts';
-import { errorText } from './errors.ts';
+import { errorText, Fenced } from './errors.ts';
 import { topologicalOrder } from './graph.ts';
 import { mapConfiguration } from './mapping.ts';
 import type { Message } from './message.ts';
@@ -22,6 +23,8 @@ export interface CompileDeps {
   now(): number;
   /** A node was started, or could not be (`compiled.problem`). Not called for one that goes on as it ran. */
   started?(node: CompiledNode): void;
+  /** The right to let a node act by itself (a timer), which one process has at a time. Null: another one has it. Absent: there is no other process. */
+  leaseOf?(nodeId: string): Lease | null;
   /** Id of this process in events. */
   readonly server: string;
   readonly log: { warn(details: object, text: string): void; info(details: object, text: string): void };
@@ -164,7 +167,7 @@ type Tick = Parameters<StartContext<never>['every']>[1];
 
 /**
  * Ticks at start + n × everyMs, whatever a tick takes; ticks that a slow one overran are left out. What a tick emits is stored in the lane of its
- * originator, behind the node; while that is not possible the timer waits.
+ * originator, behind the node; while that is not possible the timer waits. Where another process lets the node act, it ticks without doing anything, to take over.
  */
 function startTimer(everyMs: number, tick: Tick, node: CompiledNode, deps: CompileDeps): Timer {
   const period = Math.max(1, everyMs);
@@ -178,9 +181,16 @@ function startTimer(everyMs: number, tick: Tick, node: CompiledNode, deps: Compi
     stopped = true;
     clearTimeout(timeout);
   };
+  const goOn = (): void => {
+    next += period * Math.max(1, Math.ceil((deps.now() - next) / period));
+    if (!stopped) arm();
+  };
   const run = async (): Promise<void> => {
     if (deps.now() < next) return arm();
+    const lease = deps.leaseOf?.(node.info.id);
+    if (lease === null) return goOn();
     const work = new Work();
+    if (lease) work.leases.push(lease);
     try {
       const enqueue = (message: Message): void => enqueueAction(work, message);
       const outcome = await tick({ scripts: deps.scripts, messages: { enqueue, newId: deps.newId, now: deps.now } });
@@ -194,13 +204,14 @@ function startTimer(everyMs: number, tick: Tick, node: CompiledNode, deps: Compi
         await deps.commit(work);
         break;
       } catch (cause) {
+        // Another process lets the node act by now.
+        if (cause instanceof Fenced) break;
         deps.log.warn({ node: node.info.id, cause: errorText(cause) }, 'messages of a rule node are not stored yet');
         await new Promise((resolve) => setTimeout(resolve, deps.retryMs ?? 1000));
         if (stopped) break;
       }
     }
-    next += period * Math.max(1, Math.ceil((deps.now() - next) / period));
-    if (!stopped) arm();
+    goOn();
   };
   arm();
   return { stop };

@@ -1,7 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { DebugSettings } from './chain.ts';
+import type { Lease } from './cluster.ts';
 import { downlinkOutput } from './convert.ts';
-import { AppError, Busy, errorText, NotDurable } from './errors.ts';
+import { AppError, Busy, errorText, isPassing } from './errors.ts';
 import { newId } from './id.ts';
 import type { Connection, Delivery, IntegrationInfo, RawDownlink } from './integration.ts';
 import { debugs, type IntegrationEvents, shown } from './integration-events.ts';
@@ -43,8 +44,8 @@ export interface DownlinkConverter {
 export type Converted = { readonly ok: true; readonly parts: readonly RawDownlink[] } | { readonly ok: false; readonly reason: string };
 
 export interface Downlinks {
-  /** Sends what is to be sent now, until `signal` aborts: the connection is gone, or the integration stops. */
-  run(route: () => DownlinkRoute, connection: Connection, signal: AbortSignal): Promise<void>;
+  /** Sends what is to be sent now, until `signal` aborts: the connection is gone, or the integration stops. What became of it is stored under the connection's lease. */
+  run(route: () => DownlinkRoute, connection: Connection, signal: AbortSignal, lease?: Lease | null): Promise<void>;
   /** One that waited, for the answer of an uplink with this metadata. Its debug events go into `work`. */
   convert(route: DownlinkRoute, downlink: Downlink, uplinkMetadata: Metadata, work: Work): Promise<Converted>;
   /** Its last states, with the count of the ledger and, when it failed, the dead letter. */
@@ -187,12 +188,15 @@ export function createDownlinks(deps: DownlinkDeps): Downlinks {
   }
 
   /** One taken batch. In order per device, side by side over devices. @returns why some were given back, null when all ended. */
-  async function send(route: DownlinkRoute, taken: readonly Downlink[], connection: Connection): Promise<unknown> {
+  async function send(route: DownlinkRoute, taken: readonly Downlink[], connection: Connection, lease: Lease | null): Promise<unknown> {
     const at = now();
     const due = taken.filter(({ expiresAt }) => expiresAt > at);
     const works = new Map<string, Work>();
     const workOf = (id: string): Work => {
-      const work = works.get(id) ?? new Work();
+      const known = works.get(id);
+      if (known) return known;
+      const work = new Work();
+      if (lease) work.leases.push(lease);
       works.set(id, work);
       return work;
     };
@@ -227,10 +231,7 @@ export function createDownlinks(deps: DownlinkDeps): Downlinks {
     try {
       await backend.commit(merged([eventWork, ...works.values()]));
     } catch (cause) {
-      if (cause instanceof NotDurable) {
-        backend.queue.releaseDownlinks(ended);
-        throw cause;
-      }
+      if (isPassing(cause)) throw cause;
       for (const downlink of ended) {
         await backend.commit(works.get(downlink.id)!).catch((refusal: unknown) => {
           log.error({ err: refusal, integrationId: route.info.id, downlinkId: downlink.id }, 'state of a downlink not stored');
@@ -241,19 +242,18 @@ export function createDownlinks(deps: DownlinkDeps): Downlinks {
   }
 
   return {
-    async run(route, connection, signal) {
+    async run(route, connection, signal, lease = null) {
       let failures = 0;
       while (!signal.aborted) {
         const taken = await backend.queue.takeDownlinks(route().info.id, BATCH, signal);
         if (!taken) return;
         let trouble: unknown;
         try {
-          trouble = await send(route(), taken, connection);
+          trouble = await send(route(), taken, connection, lease);
         } catch (cause) {
-          if (!(cause instanceof NotDurable)) {
-            log.error({ err: cause, integrationId: route().info.id }, 'downlinks not sent');
-            backend.queue.releaseDownlinks(taken);
-          }
+          if (!isPassing(cause)) log.error({ err: cause, integrationId: route().info.id }, 'downlinks not sent');
+          // Nothing of what became of them is stored.
+          backend.queue.releaseDownlinks(taken);
           trouble = cause;
         }
         if (!trouble) {
@@ -278,6 +278,7 @@ function merged(works: readonly Work[]): Work {
     all.downlinkMoves.push(...work.downlinkMoves);
     all.deadLetters.push(...work.deadLetters);
     all.events.push(...work.events);
+    for (const lease of work.leases) if (!all.leases.includes(lease)) all.leases.push(lease);
     for (const { tenantId, owner, counter, by } of work.counts.values()) all.count(tenantId, owner, counter, by);
     all.afterCommit(() => work.committed());
   }

@@ -118,4 +118,7 @@ export class Duplicate extends AppError {
   }
 }
 
+/** Nothing is wrong with the content: what failed may be done again, here or where it belongs by now. */
+export const isPassing = (cause: unknown): cause is AppError => cause instanceof AppError && cause.retry !== 'never';
+
 export const errorText = (cause: unknown): string => (cause instanceof Error ? cause.message || cause.name : String(cause));

@@ -2,7 +2,7 @@ import { promisify } from 'node:util';
 import { gunzip } from 'node:zlib';
 import type { UplinkSource } from './accept.ts';
 import type { DownlinkRoute, Downlinks } from './downlinks.ts';
-import { Busy, errorText, NotDurable } from './errors.ts';
+import { Busy, errorText, isPassing, NotDurable } from './errors.ts';
 import type { Accepted, AnyIntegration, InboundReply, InboundRequest, RawUplink } from './integration.ts';
 import type { IntegrationEvents } from './integration-events.ts';
 import { debugs, shown } from './integration-events.ts';
@@ -145,7 +145,7 @@ export function createInbound({
       const reason = rest.length > 0 ? `an answer carries one message: the first of ${rest.length + 1} was sent` : null;
       return { ...reply, written: settler(route, downlink, reason, work) };
     } catch (cause) {
-      if (!(cause instanceof NotDurable)) log.error({ err: cause, integrationId: route.info.id }, 'pending downlink not sent');
+      if (!isPassing(cause)) log.error({ err: cause, integrationId: route.info.id }, 'pending downlink not sent');
       backend.queue.putBack(downlink);
       return empty;
     }

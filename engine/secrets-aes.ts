@@ -6,11 +6,20 @@ import { ConfigError } from './errors.ts';
 import type { Secrets } from './secrets.ts';
 
 const PREFIX = 'sealed:1:';
-const KEY_FILE = 'secrets.key';
+export const KEY_FILE = 'secrets.key';
 
-/** AES-256-GCM. @param key 64 hex digits; without it `secrets.key` of the folder, made at the first start with mode 600. */
-export async function openSecrets({ folder, key }: { folder: string; key?: string | null }): Promise<Secrets> {
-  const secret = key ? Buffer.from(key, 'hex') : await keyFile(folder);
+export interface SecretsOptions {
+  readonly folder: string;
+  /** 64 hex digits; without it that of `secrets.key` in the folder. */
+  readonly key?: string | null;
+  /** Other processes have the same key: none is made here. */
+  readonly shared?: boolean;
+}
+
+/** AES-256-GCM. The key file is made at the first start, with mode 600. @throws ConfigError when a shared key is not given. */
+export async function openSecrets({ folder, key, shared = false }: SecretsOptions): Promise<Secrets> {
+  if (!key && !shared) await makeKeyFile(folder);
+  const secret = Buffer.from(key || (await keyFile(folder)), 'hex');
   if (secret.length !== 32) throw new ConfigError(`The key of the secrets must have 32 bytes, not ${secret.length}`);
 
   function seal(text: string): string {
@@ -42,7 +51,7 @@ export async function openSecrets({ folder, key }: { folder: string; key?: strin
   };
 }
 
-async function keyFile(folder: string): Promise<Buffer> {
+async function makeKeyFile(folder: string): Promise<void> {
   const path = join(folder, KEY_FILE);
   await mkdir(folder, { recursive: true });
   try {
@@ -56,7 +65,17 @@ async function keyFile(folder: string): Promise<Buffer> {
   } catch (cause) {
     if ((cause as NodeJS.ErrnoException).code !== 'EEXIST') throw cause;
   }
-  return Buffer.from((await readFile(path, 'utf8')).trim(), 'hex');
+}
+
+async function keyFile(folder: string): Promise<string> {
+  const path = join(folder, KEY_FILE);
+  try {
+    return (await readFile(path, 'utf8')).trim();
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code !== 'ENOENT') throw cause;
+    const message = `must be given because the processes on Redis and MongoDB share one key: 64 hex digits (openssl rand -hex 32), the same for all, or its file as ${path}`;
+    throw new ConfigError([{ path: 'FIELDBRIDGE_KEY', message }], { cause });
+  }
 }
 
 /** As much of JSON Schema as our configurations use. */

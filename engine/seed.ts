@@ -1,4 +1,5 @@
 import { NO_CONTACT, newAssetProfile, newDeviceProfile, newDoc, newGroup } from './entities.ts';
+import { Duplicate, VersionConflict } from './errors.ts';
 import { checkGraph, readChainFile } from './graph.ts';
 import { newId } from './id.ts';
 import { type EntityRef, NULL_ID } from './message.ts';
@@ -29,7 +30,17 @@ export const DEMO_PASSWORDS = { [TENANT_ADMIN]: 'tenant', [SYSADMIN]: 'sysadmin'
  * One commit: either everything is there or nothing, so a start that was cut off simply seeds again. A folder that has its accounts keeps their passwords,
  * but for the demo ones: those give way to what was given, as the server may now listen to others.
  */
-export async function seed(backend: Backend, { tenantPassword, sysadminPassword, rootChain, now }: SeedOptions): Promise<{ fresh: boolean }> {
+export async function seed(backend: Backend, options: SeedOptions): Promise<{ fresh: boolean }> {
+  try {
+    return await seedOnce(backend, options);
+  } catch (cause) {
+    // Another process began at the same moment and was first.
+    if (!(cause instanceof Duplicate || cause instanceof VersionConflict)) throw cause;
+    return seedOnce(backend, options);
+  }
+}
+
+async function seedOnce(backend: Backend, { tenantPassword, sysadminPassword, rootChain, now }: SeedOptions): Promise<{ fresh: boolean }> {
   if (await backend.store.docByKey('USER', SYSADMIN)) {
     await replaceDemoPasswords(backend, { [TENANT_ADMIN]: tenantPassword, [SYSADMIN]: sysadminPassword }, now);
     return { fresh: false };

@@ -1,4 +1,5 @@
 import { Type } from 'typebox';
+import { ROLES, type Role } from './cluster.ts';
 import { ConfigError } from './errors.ts';
 import { Config, validate, withDefaults } from './schema.ts';
 
@@ -10,9 +11,32 @@ const flag = (title: string, description: string, fallback: boolean) => Type.Boo
 export const Settings = Config({
   FIELDBRIDGE_DATA: Type.String({
     title: 'Data folder',
-    description: 'Everything that must survive: messages, devices, users, keys.',
+    description: 'Embedded: everything that must survive. On Redis and MongoDB only the key file, and not even that when FIELDBRIDGE_KEY is given.',
     minLength: 1,
     default: './data',
+  }),
+  MONGODB_URL: Type.Optional(
+    Type.String({
+      title: 'MongoDB',
+      description: 'mongodb:// or mongodb+srv:// with the name of the database. Together with REDIS_URL: several processes side by side.',
+      pattern: '^mongodb(\\+srv)?://.+',
+      examples: ['mongodb://db1,db2,db3/fieldbridge?replicaSet=rs0'],
+    }),
+  ),
+  REDIS_URL: Type.Optional(
+    Type.String({
+      title: 'Redis',
+      description: 'redis:// or rediss:// with host and port. Together with MONGODB_URL.',
+      pattern: '^rediss?://.+',
+      examples: ['redis://cache:6379'],
+    }),
+  ),
+  ROLES: Type.String({
+    title: 'Roles',
+    description:
+      'What this process does, separated by commas: `api` (REST, device API, inbound HTTP), `integrations` (connections to peers), `rules` (rule chains). ' +
+      'Less than all of them only on Redis and MongoDB.',
+    default: ROLES.join(','),
   }),
   HTTP_HOST: Type.String({
     title: 'HTTP address',
@@ -20,9 +44,23 @@ export const Settings = Config({
     minLength: 1,
     default: '127.0.0.1',
   }),
-  HTTP_PORT: port('HTTP port', 8080),
+  HTTP_PORT: Type.Integer({
+    title: 'HTTP port',
+    description:
+      'TCP port; 0 takes a free one. A process without the role `api` listens only when it is given, and then serves /health and /metrics alone.',
+    minimum: 0,
+    maximum: 65_535,
+    default: 8080,
+  }),
   MQTT_PORT: port('Device API port (MQTT)', 1883),
-  DEMO: flag('Demo', 'A broker, an integration on it and a device that talks.', true),
+  DEMO: Type.Optional(
+    Type.Boolean({
+      title: 'Demo',
+      description:
+        'A broker, an integration on it and a device that talks. Embedded: true unless false is given. On Redis and MongoDB: only when true is given, ' +
+        'to a process with the roles api and integrations, and for processes of one machine.',
+    }),
+  ),
   DEMO_MQTT_PORT: port('Demo broker port', 1884),
   FIELDBRIDGE_TENANT_PASSWORD: Type.Optional(
     Type.String({ title: 'Password of tenant@thingsboard.org', description: 'Taken at the first start.', minLength: 6, secret: true }),
@@ -33,7 +71,8 @@ export const Settings = Config({
   FIELDBRIDGE_KEY: Type.Optional(
     Type.String({
       title: 'Key of the secrets',
-      description: '64 hex digits. Without it a key file of mode 600 is made in the data folder.',
+      description:
+        '64 hex digits. Without it a key file of mode 600 is made in the data folder. Processes on Redis and MongoDB share one: there it must be given, or its file be in the data folder.',
       pattern: '^[0-9a-fA-F]{64}$',
       secret: true,
     }),
@@ -63,8 +102,12 @@ export const Settings = Config({
 
 export interface Settings {
   readonly dataFolder: string;
+  /** Null: embedded, one process with everything in the data folder. */
+  readonly servers: { readonly mongoUrl: string; readonly redisUrl: string } | null;
+  readonly roles: ReadonlySet<Role>;
   readonly httpHost: string;
-  readonly httpPort: number;
+  /** Null: this process listens nowhere. */
+  readonly httpPort: number | null;
   readonly mqttPort: number;
   readonly demo: boolean;
   readonly demoMqttPort: number;
@@ -95,6 +138,22 @@ function allowed(field: Record<string, unknown>): string {
   return field['minLength'] ? `a text of at least ${field['minLength']} characters` : 'a text';
 }
 
+/** A value for people, without what nobody may read. */
+export function shownUrl(url: string): string {
+  return url.replace(/(\/\/[^:@/]*):.*@/s, '$1:(hidden)@').replace(/([?&][^=&]*password[^=&]*=)[^&]*/gi, '$1(hidden)');
+}
+
+const SECRET_PARTS: ReadonlySet<string> = new Set(['MONGODB_URL', 'REDIS_URL']);
+
+function shown(name: string, field: Record<string, unknown>, value: string | undefined): string {
+  if (field['secret']) return '(hidden)';
+  // What is no URL may hide a password where we do not look for it.
+  if (value !== undefined && SECRET_PARTS.has(name)) return value.includes('://') ? JSON.stringify(shownUrl(value)) : '(hidden)';
+  return JSON.stringify(value);
+}
+
+const refused = (path: string, message: string): ConfigError => new ConfigError([{ path, message }]);
+
 /** @throws ConfigError naming variable, value and what is allowed. */
 export function readSettings(env: Readonly<Record<string, string | undefined>>): Settings {
   const fields = Settings.properties as unknown as Record<string, Record<string, unknown>>;
@@ -111,29 +170,29 @@ export function readSettings(env: Readonly<Record<string, string | undefined>>):
     throw new ConfigError(
       cause.problems.map(({ path }) => {
         const field = fields[path] ?? {};
-        const value = field['secret'] ? '(hidden)' : JSON.stringify(env[path]);
-        return { path, message: `${value} is not allowed; give ${allowed(field)} (${field['title']})` };
+        return { path, message: `${shown(path, field, env[path])} is not allowed; give ${allowed(field)} (${field['title']})` };
       }),
       { cause },
     );
   }
-  const open = LOOPBACK.test(values.HTTP_HOST);
+  const servers = serversOf(values.MONGODB_URL, values.REDIS_URL);
+  const roles = rolesOf(values.ROLES, servers !== null);
+  const open = roles.has('api') && !LOOPBACK.test(values.HTTP_HOST);
   for (const name of ['FIELDBRIDGE_TENANT_PASSWORD', 'FIELDBRIDGE_SYSADMIN_PASSWORD'] as const) {
-    if (!open && values[name] === undefined) {
-      throw new ConfigError([
-        {
-          path: name,
-          message: `must be given because HTTP_HOST=${values.HTTP_HOST} lets others than this machine in; the demo passwords are for loopback only`,
-        },
-      ]);
-    }
+    if (!open || values[name] !== undefined) continue;
+    throw refused(
+      name,
+      `must be given because HTTP_HOST=${values.HTTP_HOST} lets others than this machine in; the demo passwords are for loopback only`,
+    );
   }
   return {
     dataFolder: values.FIELDBRIDGE_DATA,
+    servers,
+    roles,
     httpHost: values.HTTP_HOST,
-    httpPort: values.HTTP_PORT,
+    httpPort: roles.has('api') || given['HTTP_PORT'] !== undefined ? values.HTTP_PORT : null,
     mqttPort: values.MQTT_PORT,
-    demo: values.DEMO,
+    demo: demoOf(values.DEMO, servers !== null, roles),
     demoMqttPort: values.DEMO_MQTT_PORT,
     tenantPassword: values.FIELDBRIDGE_TENANT_PASSWORD ?? 'tenant',
     sysadminPassword: values.FIELDBRIDGE_SYSADMIN_PASSWORD ?? 'sysadmin',
@@ -144,4 +203,39 @@ export function readSettings(env: Readonly<Record<string, string | undefined>>):
     allowLocalHosts: values.ALLOW_LOCAL_NETWORK_HOSTS,
     logLevel: values.LOG_LEVEL,
   };
+}
+
+function serversOf(mongoUrl: string | undefined, redisUrl: string | undefined): Settings['servers'] {
+  if (mongoUrl !== undefined && redisUrl !== undefined) return { mongoUrl, redisUrl };
+  if (mongoUrl !== undefined)
+    throw refused('MONGODB_URL', `${JSON.stringify(shownUrl(mongoUrl))} stands alone; give REDIS_URL too, or neither to run embedded`);
+  if (redisUrl !== undefined)
+    throw refused('REDIS_URL', `${JSON.stringify(shownUrl(redisUrl))} stands alone; give MONGODB_URL too, or neither to run embedded`);
+  return null;
+}
+
+function rolesOf(text: string, shared: boolean): ReadonlySet<Role> {
+  const names = text
+    .split(',')
+    .map((name) => name.trim())
+    .filter((name) => name !== '');
+  const unknown = names.filter((name) => !(ROLES as readonly string[]).includes(name));
+  if (unknown.length > 0)
+    throw refused('ROLES', `${unknown.map((name) => JSON.stringify(name)).join(', ')} is not allowed; give some of ${ROLES.join(', ')}`);
+  if (names.length === 0) throw refused('ROLES', `${JSON.stringify(text)} is not allowed; give some of ${ROLES.join(', ')}`);
+  const roles = new Set(names as Role[]);
+  if (!shared && roles.size < ROLES.length) {
+    throw refused(
+      'ROLES',
+      `${JSON.stringify(text)} leaves work to other processes, which an embedded server has none of; give MONGODB_URL and REDIS_URL, or no ROLES`,
+    );
+  }
+  return roles;
+}
+
+function demoOf(given: boolean | undefined, shared: boolean, roles: ReadonlySet<Role>): boolean {
+  const wanted = given ?? !shared;
+  if (wanted && !(roles.has('api') && roles.has('integrations')))
+    throw refused('DEMO', `true is not allowed with ROLES=${[...roles].join(',')}; give it to a process with the roles api and integrations`);
+  return wanted;
 }

@@ -12,6 +12,9 @@ type Values = Record<string, unknown>;
 /** Values kept in memory; then all are forgotten, which costs one redundant write each. */
 const KEPT = 1_000_000;
 
+/** For who can not know what was seen last: a value that is written once more does no harm, one that is left out would be lost. */
+export const EVERYTHING: ChangedOnly = { filter: (_entityId, entity) => entity, forget() {} };
+
 export function createChangedOnly(): ChangedOnly {
   let seen = new Map<string, string>();
 

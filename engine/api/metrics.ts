@@ -6,9 +6,7 @@ import type { ApiContext } from './context.ts';
 
 /** For Prometheus, without login: counts and times, no names of devices, no payloads. */
 export default async function metrics(app: FastifyInstance, context: ApiContext): Promise<void> {
-  const register = new Registry();
-  collectDefaultMetrics({ register });
-  watchEngine(register, context);
+  const register = watchProcess(context);
   watchLedgers(register, context);
   watchHttp(register, app);
   app.get('/metrics', { config: { who: 'open' }, schema: { hide: true } }, async (_request, reply) =>
@@ -16,7 +14,15 @@ export default async function metrics(app: FastifyInstance, context: ApiContext)
   );
 }
 
-function watchEngine(register: Registry, { backend, scripts }: ApiContext): void {
+/** Of this process alone. */
+export function watchProcess(context: Pick<ApiContext, 'backend' | 'scripts'>): Registry {
+  const register = new Registry();
+  collectDefaultMetrics({ register });
+  watchEngine(register, context);
+  return register;
+}
+
+function watchEngine(register: Registry, { backend, scripts }: Pick<ApiContext, 'backend' | 'scripts'>): void {
   const registers = [register];
   const depth = (name: string, help: string, read: (depth: ReturnType<typeof backend.queue.depth>) => number) =>
     new Gauge({

@@ -28,6 +28,7 @@ import ledgers from './ledgers.ts';
 import login from './login.ts';
 import metrics from './metrics.ts';
 import persistentRpc from './persistent-rpc.ts';
+import processes from './processes.ts';
 import { assetProfiles, deviceProfiles } from './profiles.ts';
 import queues from './queues.ts';
 import relations from './relations.ts';
@@ -57,6 +58,7 @@ export const ROUTES: readonly Routes[] = [
   entityViews,
   groups,
   login,
+  processes,
   queues,
   relations,
   system,

@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import test, { type TestContext } from 'node:test';
 import { createChains } from '#actors/chains.ts';
+import type { CompileDeps } from '#engine/compile.ts';
+import { NotDurable } from '#engine/errors.ts';
 import { newId } from '#engine/id.ts';
 import type { Message } from '#engine/message.ts';
 import { Registry } from '#engine/registry.ts';
@@ -13,7 +15,7 @@ import { device, doc, message, sqlite } from '#test/support/backend.ts';
 const TENANT = '5f1c2a10-2710-11ef-9d1c-2b8f2a7c0001';
 const ACK = 'org.thingsboard.rule.engine.flow.TbAckNode';
 
-async function plant(t: TestContext) {
+async function plant(t: TestContext, leaseOf?: CompileDeps['leaseOf']) {
   const running = await sqlite.start({ lanes: 1 });
   t.after(() => running.stop());
   const { backend } = running;
@@ -40,16 +42,20 @@ async function plant(t: TestContext) {
   };
   const entities = openEntityCache({ store: backend.store, onChange: (listener) => backend.onChange(listener) });
   const scripts = { check: async () => null, run: async () => [] };
-  const log = { warn: (_fields: object, text: string) => assert.fail(text), info: () => {} };
+  const warnings: string[] = [];
+  const log = { warn: (_fields: object, text: string) => void warnings.push(text), info: () => {} };
   const chains = createChains({
     backend,
     entities,
-    compile: { nodes: new Registry(nodes), scripts, newId, now: Date.now, server: 'test', log },
+    compile: { nodes: new Registry(nodes), scripts, newId, now: Date.now, server: 'test', log, ...(leaseOf && { leaseOf }) },
     now: Date.now,
   });
-  t.after(() => chains.stop());
+  t.after(() => {
+    chains.stop();
+    assert.deepEqual(warnings, []);
+  });
   const entryOf = async (about: Message) => (await chains.entry(about))?.name;
-  return { backend, save, chain, chains, entryOf };
+  return { backend, save, chain, chains, entryOf, warnings };
 }
 
 const about = (id: string, type = 'POST_TELEMETRY_REQUEST', data = '{}') => message(TENANT, device(id), data, { type });
@@ -105,4 +111,47 @@ test('chains: a saved graph runs when it is settled; a node that can not start s
   work.docs.push({ remove: { collection: 'RULE_CHAIN', tenantId: TENANT, id } });
   await backend.commit(work);
   assert.equal(chains.get(TENANT, id), undefined);
+});
+
+for (const { name, lease, events } of [
+  { name: 'a process that has the node’s lane says that it started', lease: { name: 'lane:0', epoch: 1 }, events: ['STARTED'] },
+  { name: 'another one loads the chain without a word', lease: null, events: [] },
+]) {
+  test(`chains over processes: ${name}`, async (t) => {
+    const { backend, save, chain, chains } = await plant(t, () => lease);
+    const docs = chain('first', 'ROOT');
+    await save(...docs);
+    await chains.start();
+    const compiled = chains.get(TENANT, docs[0]!.id)!;
+    assert.equal(compiled.nodes.length, 1);
+    const node = { entityType: 'RULE_NODE', id: compiled.nodes[0]!.info.id } as const;
+    const { data } = await backend.store.events(TENANT, node, { type: 'LC_EVENT' });
+    assert.deepEqual(
+      data.map(({ body }) => body['event']),
+      events,
+    );
+  });
+}
+
+test('chains: the store away while a root is looked for, it is asked again', async (t) => {
+  const { backend, save, chain, chains, warnings } = await plant(t, () => null);
+  await save(...chain('first', 'ROOT'));
+  await chains.start();
+  const { docs } = backend.store;
+  let failures = 1;
+  Object.assign(backend.store, {
+    docs: async (...args: Parameters<typeof docs>) => {
+      if (failures-- > 0) throw new NotDurable(new Error('away'));
+      return docs(...args);
+    },
+  });
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+  const [first] = (await docs('RULE_CHAIN', TENANT, {})).data;
+  await save({ ...first!, state: null }, ...chain('second', 'ROOT'));
+  const settled = chains.settled(TENANT);
+  await new Promise((resolve) => setImmediate(resolve));
+  assert.deepEqual(warnings.splice(0), ['root chain not found out yet']);
+  t.mock.timers.tick(1000);
+  await settled;
+  assert.equal(chains.root(TENANT)?.name, 'second');
 });

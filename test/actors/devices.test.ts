@@ -23,6 +23,7 @@ async function plant(t: TestContext) {
   const open = () => {
     const devices = createDevices({
       backend,
+      system: { leaseOf: () => null },
       inactivityMs: TIMEOUT_MS,
       now: () => at,
       log: { error: (fields) => assert.fail(JSON.stringify(fields)) },

@@ -36,13 +36,17 @@ test('rule chain: loads, then runs', async () => {
   assert.deepEqual([value, context.chain?.name, context.reason], ['running', 'one', null]);
 });
 
-test('rule chain: a load that fails leaves the chain that was there', async () => {
-  const { actor, settled } = start([async () => chain('one'), () => Promise.reject(new Error('no such row'))]);
+test('rule chain: a load that fails leaves the chain that was there, and is tried again', async (t) => {
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+  const { actor, settled } = start([async () => chain('one'), () => Promise.reject(new Error('store away')), async () => chain('two')]);
   await settled();
   actor.send({ type: 'SAVED' });
   assert.equal(actor.getSnapshot().context.chain?.name, 'one', 'messages go on through the old one while the new one loads');
   const { value, context } = await settled();
-  assert.deepEqual([value, context.chain?.name, context.reason], ['failed', 'one', 'no such row']);
+  assert.deepEqual([value, context.chain?.name, context.reason], ['failed', 'one', 'store away']);
+  t.mock.timers.tick(1000);
+  const again = await settled();
+  assert.deepEqual([again.value, again.context.chain?.name, again.context.reason], ['running', 'two', null]);
 });
 
 test('rule chain: saved while it loads, it loads once more, from what the first load started', async () => {

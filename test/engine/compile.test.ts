@@ -3,7 +3,7 @@ import { type TestContext, test } from 'node:test';
 import { Type } from 'typebox';
 import type { CompiledChain } from '#engine/chain.ts';
 import { stopChain } from '#engine/compile.ts';
-import { NotDurable } from '#engine/errors.ts';
+import { Fenced, NotDurable } from '#engine/errors.ts';
 import { mapConfiguration } from '#engine/mapping.ts';
 import { defineNode } from '#engine/node.ts';
 import { Config } from '#engine/schema.ts';
@@ -167,6 +167,10 @@ test('compile: a reload keeps the state of nodes that did not change and stops t
   assert.deepEqual(events.sort(), ['stop 1', 'stop 4', 'stop 5']);
 });
 
+function stopOnEnd(t: TestContext, compiled: CompiledChain): void {
+  t.after(() => stopChain(compiled));
+}
+
 /** Moves the clock one ms at a time, with everything that follows from each. */
 async function pass(t: TestContext, ms: number): Promise<void> {
   for (let i = 0; i < ms; i++) {
@@ -225,6 +229,48 @@ test('compile: a timer emits behind its node without drift, waits while nothing 
       events: [['OUT', 'Success']],
     },
   );
+});
+
+test('compile: a timer acts in one process at a time, under its lease, and does not repeat what was refused by a take-over', async (t) => {
+  const ticks: number[] = [];
+  const works: [at: number, leases: Work['leases']][] = [];
+  const generator = defineNode({
+    ...base,
+    type: 'test.generator',
+    config: Type.Object({}),
+    start: ({ every }) =>
+      every(10, async () => {
+        ticks.push(Date.now());
+        return [{ to: 'Success', message: message() }];
+      }),
+  });
+  let lease: { name: string; epoch: number } | null = null;
+  const engine = await openEngine(t, {
+    nodes: [generator],
+    compile: {
+      leaseOf: (id) => (id === nodeId('a', 'g') ? lease : null),
+      async commit(work) {
+        if (work.leases[0]?.epoch === 2) throw new Fenced('lane:1');
+        works.push([Date.now(), work.leases]);
+      },
+    },
+  });
+  t.mock.timers.enable({ apis: ['setTimeout', 'Date'], now: 0 });
+  stopOnEnd(t, await engine.load(chain([{ name: 'g', type: 'test.generator' }])));
+  await pass(t, 15);
+  lease = { name: 'lane:1', epoch: 1 };
+  await pass(t, 10);
+  lease = { name: 'lane:1', epoch: 2 };
+  await pass(t, 10);
+  lease = null;
+  await pass(t, 10);
+  lease = { name: 'lane:1', epoch: 3 };
+  await pass(t, 10);
+  assert.deepEqual(ticks, [20, 30, 50]);
+  assert.deepEqual(works, [
+    [20, [{ name: 'lane:1', epoch: 1 }]],
+    [50, [{ name: 'lane:1', epoch: 3 }]],
+  ]);
 });
 
 test('compile: a timer that says stop ends, and one that throws goes on', async (t) => {

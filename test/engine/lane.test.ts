@@ -3,7 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { NotDurable } from '#engine/errors.ts';
+import { Fenced, NotDurable } from '#engine/errors.ts';
 import { newId } from '#engine/id.ts';
 import { type LaneDeps, workLane } from '#engine/lane.ts';
 import type { Message } from '#engine/message.ts';
@@ -11,6 +11,7 @@ import { openSqliteBackend } from '#engine/store/sqlite.ts';
 import { Work } from '#engine/work.ts';
 import { openEngine, type TestEngine, takeNow } from '#test/support/chain.ts';
 import { DEVICE, message, TENANT } from '#test/support/message.ts';
+import { within } from '#test/support/wait.ts';
 
 const SAVING = [{ id: 'a', nodes: [{ name: 's', type: 'test.save' }] }];
 const numbered = (seq: number, fields: Partial<Message> = {}): Message => message({ id: newId(), ts: seq + 1, data: { seq }, ...fields });
@@ -85,6 +86,33 @@ test('lane: what can not be made durable comes again, and its trouble is visible
   assert.deepEqual(await ledger(engine, ({ inFlight }) => inFlight === 0), { ...settled, created: 5, stored: 5 });
   await lane.stop();
   assert.equal(lane.trouble(), null);
+});
+
+test('lane: taken over by another process, its batch is given back whole, without culprits, and the revocation does not wait for anything', async (t) => {
+  const engine = await openEngine(t, { chains: SAVING });
+  const refused = Promise.withResolvers<void>();
+  const works: Work[] = [];
+  const lane = workLane(
+    0,
+    depsOf(engine, {
+      pauseMs: 60_000,
+      async commit(work) {
+        works.push(work);
+        refused.resolve();
+        throw new Fenced('lane:0');
+      },
+    }),
+  );
+  await engine.append(range(5));
+  await refused.promise;
+  await within(lane.stop(), 'the end of the lane');
+  assert.deepEqual([works.map((work) => [work.done.length, work.held.length, work.deadLetters.length])], [[[1, 0, 0]]]);
+  assert.deepEqual(engine.log, ['a lane waits: nothing can be made durable']);
+  const batch = await takeNow(engine.backend, 0);
+  assert.deepEqual(
+    batch?.messages.map(({ ts }) => ts),
+    [1, 2, 3, 4, 5],
+  );
 });
 
 for (const where of ['run', 'commit'] as const) {

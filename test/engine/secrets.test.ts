@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync, statSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
@@ -37,6 +37,16 @@ test('secrets: the key file is made once, for its owner alone', async () => {
   const second = await openSecrets({ folder });
   assert.equal(second.open(first.seal('geheim')), 'geheim');
   assert.equal(statSync(join(folder, 'secrets.key')).mode & 0o777, 0o600);
+});
+
+test('secrets: a shared key is never made, but taken from where it is', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'fieldbridge-secrets-'));
+  await assert.rejects(openSecrets({ folder, shared: true }), /^ConfigError: FIELDBRIDGE_KEY: must be given because .* share one key: 64 hex digits/);
+  assert.deepEqual(readdirSync(folder), []);
+  const made = await openSecrets({ folder });
+  const same = await openSecrets({ folder, shared: true });
+  assert.equal(same.open(made.seal('x')), 'x');
+  rmSync(folder, { recursive: true });
 });
 
 test('secrets: sealed texts do not show what they hold, nor that they are equal', async () => {
