@@ -19,6 +19,10 @@ export interface StoredEvent {
 }
 
 const STEP = 500;
+/** Since 2020, so that the product stays an exact number. */
+const EPOCH_MS = 1_577_836_800_000;
+/** Events of one group of works that are surely before those of the next, within a millisecond. */
+const IN_GROUP = 4096;
 const DIGITS = 16;
 const number = (n: number): string => String(Math.max(0, Math.min(Math.trunc(n), Number.MAX_SAFE_INTEGER))).padStart(DIGITS, '0');
 
@@ -52,7 +56,6 @@ export class Events implements Part {
   private readonly events: Collection<StoredEvent>;
   /** Of one entity and type: debug on a busy node makes thousands a second. */
   private readonly cap: number;
-  private lastSeq = 0;
   /** Written by this process since the cap of their kind was last looked at: to find the one at the cap is to read that many. */
   private readonly written = new Map<string, number>();
 
@@ -61,7 +64,8 @@ export class Events implements Part {
     this.cap = cap;
   }
 
-  async write(works: readonly Work[], { session, afterCommit }: Transaction): Promise<void> {
+  async write(works: readonly Work[], { session, order, afterCommit }: Transaction): Promise<void> {
+    let seq = (order - EPOCH_MS) * IN_GROUP;
     let added = new Map<string, StoredEvent>();
     const gone: Filter<StoredEvent>[] = [];
     const remove = (filter: Filter<StoredEvent>, fits: (event: StoredEvent) => boolean) => {
@@ -70,7 +74,7 @@ export class Events implements Part {
     };
     for (const work of works) {
       for (const event of work.events) {
-        const stored = storedEvent(event, this.nextSeq());
+        const stored = storedEvent(event, seq++);
         added.set(stored._id, stored);
       }
       for (const { tenantId, entity, type, ids, startTime, endTime } of work.eventRemovals) {
@@ -135,11 +139,5 @@ export class Events implements Part {
       const kind = _id.slice(0, _id.length - idOf(_id).length - 2 * DIGITS - 2);
       this.written.set(kind, (this.written.get(kind) ?? 0) + 1);
     }
-  }
-
-  /** The clock keeps it above what was written before, by whatever process. */
-  private nextSeq(): number {
-    this.lastSeq = Math.max(this.lastSeq + 1, Date.now() * 1000);
-    return this.lastSeq;
   }
 }
