@@ -4,9 +4,8 @@ import { refuseLocalHosts } from '#engine/addresses.ts';
 import type { Holder, Lease } from '#engine/cluster.ts';
 import type { Control, IntegrationStatus } from '#engine/control.ts';
 import { createDownlinks, type DownlinkRoute } from '#engine/downlinks.ts';
-import { AppError, errorText } from '#engine/errors.ts';
 import { createInbound, refusal } from '#engine/inbound.ts';
-import type { AnyIntegration, InboundReply, IntegrationInfo, RawUplink, Uplinks } from '#engine/integration.ts';
+import type { AnyIntegration, InboundReply, IntegrationInfo, Uplinks } from '#engine/integration.ts';
 import { createIntegrationEvents } from '#engine/integration-events.ts';
 import type { Backend, Change } from '#engine/queue.ts';
 import type { IntegrationRegistry } from '#engine/registry.ts';
@@ -15,10 +14,12 @@ import type { ScriptEngine } from '#engine/script.ts';
 import type { Secrets } from '#engine/secrets.ts';
 import type { DownlinkTarget } from '#engine/services/batch.ts';
 import { createStatistics } from '#engine/statistics.ts';
-import type { DeadLetter, Doc } from '#engine/store.ts';
+import type { Doc } from '#engine/store.ts';
 import { Work } from '#engine/work.ts';
+import { createRequeue } from './dead-uplinks.ts';
 import { type Connect, integrationMachine, type LifecycleEvent, type Plan } from './integration.ts';
-import { createCheck, openConfig } from './integration-check.ts';
+import { createCheck } from './integration-check.ts';
+import { convertersOf, loadParts } from './integration-load.ts';
 import { type IntegrationParts, partsOf } from './integration-parts.ts';
 import { createSeen, type Seen } from './integration-seen.ts';
 import { ownStatus, restReason, statusElsewhere } from './integration-status.ts';
@@ -99,8 +100,6 @@ export function createIntegrations(options: IntegrationsOptions): Integrations {
   const byRoutingKey = new Map<string, string>();
   /** Reloads of one integration come one after the other. */
   const reloading = new Map<string, Promise<void>>();
-  /** Dead letters that are being tried again: twice at once would count twice. */
-  const requeueing = new Set<string>();
   const timers: NodeJS.Timeout[] = [];
   const leases = new Map<string, Lease>();
   let unsubscribe = () => {};
@@ -254,24 +253,8 @@ export function createIntegrations(options: IntegrationsOptions): Integrations {
   }
 
   async function load(doc: Doc): Promise<void> {
-    const definition = types.get(doc.kind ?? '');
-    const [uplink, downlink] = await Promise.all([converterDoc(doc, 'defaultConverterId'), converterDoc(doc, 'downlinkConverterId')]);
-    let config: unknown = null;
-    let problem: string | null = null;
-    if (!definition) problem = `The integration type ${doc.kind} is not available`;
-    else {
-      try {
-        config = openConfig(definition, secrets, doc.body['configuration']);
-      } catch (cause) {
-        problem = errorText(cause);
-      }
-    }
-    if (!stopped) run(partsOf(doc, { definition: definition ?? null, config, problem, uplink, downlink }));
-  }
-
-  async function converterDoc(doc: Doc, key: string): Promise<Doc | null> {
-    const id = (doc.body[key] as { id?: string } | null | undefined)?.id;
-    return id ? store.doc('CONVERTER', doc.tenantId, id) : null;
+    const parts = await loadParts(doc, { store, types, secrets });
+    if (!stopped) run(parts);
   }
 
   /** After what is under way for this integration. A read that fails is tried again: else the old revision would run on unnoticed. */
@@ -302,9 +285,8 @@ export function createIntegrations(options: IntegrationsOptions): Integrations {
       queued(id, async () => {
         const doc = await store.doc('INTEGRATION', tenantId, id);
         if (!doc || !entries.has(id)) return;
-        const [uplink, downlink] = await Promise.all([converterDoc(doc, 'defaultConverterId'), converterDoc(doc, 'downlinkConverterId')]);
         const { definition, config, problem } = entry.parts;
-        entry.parts = partsOf(entry.parts.doc, { definition, config, problem, uplink, downlink });
+        entry.parts = partsOf(entry.parts.doc, { definition, config, problem, ...(await convertersOf(doc, store)) });
         entry.source.update(entry.parts);
       });
     }
@@ -381,19 +363,7 @@ export function createIntegrations(options: IntegrationsOptions): Integrations {
       return inbound({ definition: entry.parts.definition, config: entry.parts.config, route: routeOf(entry.parts), source: entry.source }, request);
     },
 
-    async requeueUplink(deadLetterId, tenantId, payload) {
-      const letter = await store.deadLetter(tenantId, deadLetterId);
-      if (letter?.stage !== 'uplink' || requeueing.has(deadLetterId))
-        throw new AppError('not-found', 'never', `Dead letter ${deadLetterId} is not there`);
-      const entry = entries.get(letter.integrationId ?? '');
-      if (!entry) throw new AppError('not-found', 'never', 'The integration of this dead letter is not there');
-      requeueing.add(deadLetterId);
-      try {
-        await entry.source.accept(uplinkOf(letter, payload ?? letter.payload), { deadLetterId });
-      } finally {
-        requeueing.delete(deadLetterId);
-      }
-    },
+    requeueUplink: createRequeue(store, (id) => entries.get(id)?.source),
 
     downlinkTarget(tenantId, integrationId) {
       const entry = entries.get(integrationId);
@@ -418,16 +388,4 @@ export function createIntegrations(options: IntegrationsOptions): Integrations {
     statistics: (integrationId) => (seen ? seen.all(integrationId, seenHere(integrationId)).series : statistics.series(integrationId)),
     inFlight: () => accept.inFlight(),
   };
-}
-
-/** A dead letter has no label of its payload: what it looks like decides. */
-function uplinkOf({ metadata }: DeadLetter, payload: Uint8Array): RawUplink {
-  const text = Buffer.from(payload).toString();
-  let contentType: RawUplink['contentType'] = 'JSON';
-  try {
-    JSON.parse(text);
-  } catch {
-    contentType = text.includes('\uFFFD') ? 'BINARY' : 'TEXT';
-  }
-  return { payload, contentType, metadata, receivedAt: Date.now() };
 }

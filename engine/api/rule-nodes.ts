@@ -50,11 +50,20 @@ function createRuleNodes(backend: Backend): RuleNodes {
   let reading: Promise<void> | null = null;
   return {
     async find(nodeId) {
-      reading ??= readAll();
+      reading ??= readAll().catch((cause: unknown) => {
+        // The store was away: the next one who asks reads everything.
+        reading = null;
+        throw cause;
+      });
       await reading;
       for (const [id, tenantId] of stale ?? []) {
         stale?.delete(id);
-        put(tenantId, id, ((await backend.store.doc('RULE_CHAIN_METADATA', tenantId, id))?.body as unknown as ChainMetadata) ?? null);
+        try {
+          put(tenantId, id, ((await backend.store.doc('RULE_CHAIN_METADATA', tenantId, id))?.body as unknown as ChainMetadata) ?? null);
+        } catch (cause) {
+          stale?.set(id, tenantId);
+          throw cause;
+        }
       }
       return byId.get(nodeId) ?? null;
     },

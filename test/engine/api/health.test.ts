@@ -10,6 +10,7 @@ after(() => api.close());
 
 for (const [name, worked, durable, want] of [
   ['everything works', true, { ok: true }, [200, { status: 'UP' }]],
+  ['it works, with something to know', true, { ok: true, warnings: ['w'] }, [200, { status: 'UP', warnings: ['w'] }]],
   ['the lanes are not worked yet', false, { ok: true }, [503, { status: 'DOWN', reason: 'the lanes are not worked' }]],
   ['nothing can be made durable', true, { ok: false, reason: 'disk full' }, [503, { status: 'DOWN', reason: 'disk full' }]],
 ] as const) {
