@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type ClientSession, type Collection, type MongoClient, MongoError } from 'mongodb';
+import type { Binary, ClientSession, Collection, MongoClient } from 'mongodb';
 import type { Lease } from '#engine/cluster.ts';
 import { AppError, errorText, Fenced, NotDurable } from '#engine/errors.ts';
 import type { Change } from '#engine/queue.ts';
@@ -54,6 +54,8 @@ export interface LeaseDoc {
   readonly epoch: number;
   /** Number of the last transaction that relied on it. */
   readonly mark?: number;
+  /** Of a slot: the session of its transactions. A server keeps one open for a minute after its client was stopped or killed: whoever buries the client ends it (`burial.ts`). */
+  readonly session?: Binary;
 }
 
 /** The lease of a process on its own transactions; it has one for each slot, with epoch 1. */
@@ -93,6 +95,7 @@ export class Committer {
   private waiting: Request[] = [];
   private scheduled = false;
   private readonly free: number[] = Array.from({ length: SLOTS }, (_, slot) => slot);
+  private readonly sessions = new Map<number, { readonly session: ClientSession; readonly member: string }>();
   /** Groups are dispatched and answered in the order in which they began. */
   private tail: Promise<void> = Promise.resolve();
   private transactions = 0;
@@ -129,6 +132,7 @@ export class Committer {
       await sleep(5);
     }
     await this.tail;
+    for (const { session } of this.sessions.values()) await session.endSession().catch(() => {}); // The server forgets it by itself.
   }
 
   private schedule(): void {
@@ -219,9 +223,8 @@ export class Committer {
   private async transact(works: readonly (Work | Step)[], slot: number, order: number): Promise<Outcome> {
     const giveUpAt = Date.now() + CONFLICT_MS;
     for (let attempt = 0; ; attempt++) {
-      const session = this.options.client.startSession();
       try {
-        return await this.attempt(works, slot, order, session);
+        return await this.attempt(works, slot, order);
       } catch (cause) {
         if (cause instanceof Again) continue;
         if (cause instanceof AppError) throw cause;
@@ -229,16 +232,27 @@ export class Committer {
           await sleep(Math.random() * Math.min(2 ** attempt, 50));
           continue;
         }
-        if (cause instanceof MongoError || isConflict(cause) || isUnavailable(cause)) throw new NotDurable(cause);
+        if (isConflict(cause) || isUnavailable(cause)) throw new NotDurable(cause);
         throw cause;
-      } finally {
-        await session.endSession().catch(() => {}); // The server forgets it by itself.
       }
     }
   }
 
-  private async attempt(group: readonly (Work | Step)[], slot: number, order: number, session: ClientSession): Promise<Outcome> {
-    const { member, now, onPoint } = this.options;
+  /** Of the slot, and named in its lease before anything is done in it. */
+  private async sessionOf(slot: number, member: string): Promise<ClientSession> {
+    const known = this.sessions.get(slot);
+    if (known?.member === member) return known.session;
+    const session = known?.session ?? this.options.client.startSession();
+    this.sessions.set(slot, { session, member: '' });
+    await this.options.leases.updateOne({ _id: slotLease(member, slot), owner: member }, { $set: { session: session.id!.id } });
+    this.sessions.set(slot, { session, member });
+    return session;
+  }
+
+  private async attempt(group: readonly (Work | Step)[], slot: number, order: number): Promise<Outcome> {
+    const { now, onPoint } = this.options;
+    const member = this.options.member();
+    const session = await this.sessionOf(slot, member);
     const number = ++this.transactions;
     const works = group.filter((work) => typeof work !== 'function');
     const steps = group.filter((work) => typeof work === 'function');
@@ -247,7 +261,7 @@ export class Committer {
       session,
       now: now(),
       order,
-      member: member(),
+      member,
       slot,
       changes: outcome.changes,
       afterCommit: (effect) => void outcome.effects.push(effect),

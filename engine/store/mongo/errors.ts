@@ -16,8 +16,12 @@ export function isConflict(cause: unknown): boolean {
   return CONFLICTS.has(Number(cause.code)) || (cause.hasErrorLabel('TransientTransactionError') && !isUnavailable(cause));
 }
 
-/** The server is away, or does not answer. */
+/** The server says that it can store nothing now, whatever it is: shutting down, no primary, too slow, disk full, we may not. */
+const NOT_NOW = new Set([6, 7, 13, 18, 89, 91, 189, 262, 10107, 11600, 11602, 13435, 13436, 14031]);
+
+/** Nothing can be stored now: the server is away, does not answer, or says so. Other errors of the server are about what was sent. */
 export function isUnavailable(cause: unknown): boolean {
+  if (cause instanceof MongoServerError && NOT_NOW.has(Number(cause.code))) return true;
   return (
     cause instanceof MongoNetworkError ||
     cause instanceof MongoServerSelectionError ||

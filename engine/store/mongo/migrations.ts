@@ -10,6 +10,8 @@ export interface Migration {
 type Index = readonly [spec: IndexSpecification, options?: CreateIndexesOptions];
 
 const HOUR_S = 3600;
+/** What has no end has no entry either: MongoDB would make one. */
+const EXPIRING: CreateIndexesOptions = { expireAfterSeconds: 0, partialFilterExpression: { expiresAt: { $exists: true } } };
 /** What is over is most of it, and is never looked for. */
 const WAITING: CreateIndexesOptions = { partialFilterExpression: { waiting: true } };
 
@@ -31,15 +33,17 @@ const VERSION_1: Readonly<Record<string, readonly Index[]>> = {
   ],
   // `TENANT/TYPE/ID/SCOPE/KEY`
   attributes: [],
-  history: [[{ expiresAt: 1 }, { expireAfterSeconds: 0 }]],
+  // `ENTITY/TS`
+  history: [[{ expiresAt: 1 }, { expireAfterSeconds: 0, partialFilterExpression: { expiresAt: { $exists: true } } }]],
   latest: [],
   // `TENANT/FROM/TO/GROUP/TYPE`
   relations: [[{ tenantId: 1, toId: 1, toType: 1 }]],
   // `TENANT/TYPE/ID/EVENT TYPE/TIME/SEQ/ID`; only what ends by its age has `expiresAt`.
-  events: [[{ expiresAt: 1 }, { expireAfterSeconds: 0 }]],
+  events: [[{ expiresAt: 1 }, EXPIRING]],
   deadLetters: [[{ tenantId: 1, createdTime: 1, _id: 1 }], [{ tenantId: 1, owner: 1, createdTime: 1, _id: 1 }]],
   counters: [[{ tenantId: 1, owner: 1 }], [{ member: 1 }]],
-  batches: [[{ lane: 1, member: 1, n: 1 }], [{ member: 1 }], [{ 'counts.tenantId': 1, 'counts.owner': 1 }]],
+  // `LANE.MEMBER.N`. The first has all that is summed up for the depth, so that no messages are read for it.
+  batches: [[{ lane: 1, dueAt: 1, at: 1, _id: 1, member: 1, n: 1, total: 1 }], [{ 'counts.tenantId': 1, 'counts.owner': 1 }]],
   held: [[{ lane: 1, originator: 1, pos: 1 }], [{ tenantId: 1, owner: 1 }]],
   downlinks: [
     [{ tenantId: 1, entityId: 1, createdTime: 1, seq: 1 }],

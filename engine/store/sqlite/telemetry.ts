@@ -1,8 +1,8 @@
 import type { EntityRef } from '#engine/message.ts';
 import type { HistoryQuery, Point } from '#engine/store.ts';
 import type { TelemetryRemoval, TelemetryWrite } from '#engine/work.ts';
+import { Buckets } from '../aggregate.ts';
 import { breathe } from '../page.ts';
-import { Buckets } from './aggregate.ts';
 import { type Cells, formatCells, formatLatest, type LatestCells, parseCells, parseLatest, pointOf } from './cells.ts';
 import type { Attempt } from './committer.ts';
 import type { Database } from './database.ts';
