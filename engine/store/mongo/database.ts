@@ -1,39 +1,39 @@
 import { type Collection, type Db, MongoClient, type MongoClientOptions } from 'mongodb';
 import { ConfigError, errorText } from '#engine/errors.ts';
+import type { StoredBatch } from '#engine/queue/bullmq/batches.ts';
+import type { StoredDownlink } from '#engine/queue/bullmq/downlink-docs.ts';
+import type { StoredHeld } from '#engine/queue/bullmq/held.ts';
 import type { StoredAttribute } from './attributes.ts';
 import type { LeaseDoc } from './committer.ts';
 import type { StoredDeadLetter } from './dead-letters.ts';
 import type { StoredDoc } from './docs.ts';
 import type { StoredEvent } from './events.ts';
+import type { ChangesDoc } from './feed.ts';
 import type { StoredCounts } from './ledger.ts';
 import { MIGRATIONS, type Migration } from './migrations.ts';
+import type { ProcessDoc } from './processes.ts';
 import type { StoredRelation } from './relations.ts';
+import type { StoredLatest, StoredSample } from './samples.ts';
 import { migrate, type Setting, settled } from './schema.ts';
 
 export type { Setting };
 
-/** What another part of the backend gives its own shape to. */
-export interface Stored {
-  readonly _id: string;
-  readonly [field: string]: unknown;
-}
-
 export interface Collections {
   readonly docs: Collection<StoredDoc>;
   readonly attributes: Collection<StoredAttribute>;
-  readonly history: Collection<Stored>;
-  readonly latest: Collection<Stored>;
+  readonly history: Collection<StoredSample>;
+  readonly latest: Collection<StoredLatest>;
   readonly relations: Collection<StoredRelation>;
   readonly events: Collection<StoredEvent>;
   readonly deadLetters: Collection<StoredDeadLetter>;
   readonly counters: Collection<StoredCounts>;
-  readonly batches: Collection<Stored>;
-  readonly held: Collection<Stored>;
-  readonly downlinks: Collection<Stored>;
+  readonly batches: Collection<StoredBatch>;
+  readonly held: Collection<StoredHeld>;
+  readonly downlinks: Collection<StoredDownlink>;
   readonly leases: Collection<LeaseDoc>;
-  readonly processes: Collection<Stored>;
+  readonly processes: Collection<ProcessDoc>;
   readonly settings: Collection<Setting>;
-  readonly changes: Collection<Stored>;
+  readonly changes: Collection<ChangesDoc>;
 }
 
 export interface Database {
@@ -170,6 +170,11 @@ function asRefusal(url: string, cause: unknown): unknown {
   const said = errorText(cause);
   if (code === AUTHENTICATION_FAILED)
     return refusal(url, `refuses user or password (${said}); correct them, and name the database that knows the user: authSource=admin`, cause);
-  if (code === UNAUTHORIZED) return refusal(url, `does not allow its user what is needed (${said}); give user and password in the URL, and the user the roles readWrite and dbAdmin of the database`, cause);
+  if (code === UNAUTHORIZED)
+    return refusal(
+      url,
+      `does not allow its user what is needed (${said}); give user and password in the URL, and the user the roles readWrite and dbAdmin of the database`,
+      cause,
+    );
   return refusal(url, `can not be used (${said}); start the server, or correct the URL (hosts, replicaSet)`, cause);
 }

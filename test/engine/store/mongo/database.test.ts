@@ -1,12 +1,14 @@
 import assert from 'node:assert/strict';
+import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import type { Db } from 'mongodb';
+import { type Db, MongoClient } from 'mongodb';
 import { ConfigError } from '#engine/errors.ts';
 import { type DatabaseOptions, openDatabase, withoutPassword } from '#engine/store/mongo/database.ts';
 import { MIGRATIONS, type Migration } from '#engine/store/mongo/migrations.ts';
 import { migrate } from '#engine/store/mongo/schema.ts';
 import { freshDatabase, type MongoServer, startMongo } from '#test/support/mongo.ts';
-import { freePort, missing } from '#test/support/servers.ts';
+import { startServer } from '#test/support/server-process.ts';
+import { freePort, missing, program, temporaryFolder } from '#test/support/servers.ts';
 
 for (const { name, url, shown } of [
   { name: 'a password', url: 'mongodb://u:p%40s@h:1,g:2/d?tls=true', shown: 'mongodb://u:***@h:1,g:2/d?tls=true' },
@@ -144,5 +146,57 @@ describe('a database of MongoDB', { skip: missing('mongo') }, () => {
     await brought;
     assert.deepEqual(ran, ['2']);
     await database.close();
+  });
+});
+
+describe('a server that can not be used', { skip: missing('mongo') }, () => {
+  /** With its own folder, which stays between two starts of the same one. */
+  const startAs = async (folder: string, ...args: string[]) => {
+    const port = await freePort();
+    const file = program('secantusd-py');
+    const all = ['--host', '127.0.0.1', '--port', String(port), '--storage-path', join(folder, 'data'), '--log-level', 'WARNING', ...args];
+    return startServer({ name: 'SecantusDB', file, args: all, port, folder });
+  };
+  const refused = (url: string) =>
+    openDatabase({ url, lanes: 1, version: '1' }).then(
+      (database) => database.close().then(() => 'opened'),
+      (cause: Error) => (cause instanceof ConfigError ? cause.message : String(cause)),
+    );
+
+  test('it has no transactions', async () => {
+    const server = await startAs(temporaryFolder('mongo'), '--standalone');
+    assert.match(
+      await refused(`mongodb://127.0.0.1:${server.port}/`),
+      /^MONGODB_URL: \S+ has no transactions: it runs alone\. Start it with --replSet .* rs\.initiate\(\) once$/,
+    );
+    await server.close();
+  });
+
+  test('it does not know us', async () => {
+    const folder = temporaryFolder('mongo');
+    const open = await startAs(folder);
+    const client = await MongoClient.connect(`mongodb://127.0.0.1:${open.port}/?directConnection=true`);
+    await client.db('admin').command({ createUser: 'user', pwd: 'right', roles: [{ role: 'readWrite', db: 'fieldbridge' }] });
+    await client.close();
+    await open.stop();
+    const server = await startAs(folder, '--auth');
+    const at = (login: string, rest = '') => `mongodb://${login}127.0.0.1:${server.port}/${rest}?directConnection=true&authSource=admin`;
+    for (const { url, says } of [
+      {
+        url: at('user:wrong@'),
+        says: /^MONGODB_URL: mongodb:\/\/user:\*\*\*@\S+ refuses user or password \(.*\); correct them, .* authSource=admin$/,
+      },
+      { url: at(''), says: /^MONGODB_URL: \S+ does not allow its user what is needed \(.*\); give user and password in the URL, / },
+      {
+        url: at('user:right@', 'other'),
+        says: /^MONGODB_URL: \S+ does not allow its user what is needed \(.*\); .* the roles readWrite and dbAdmin of the database$/,
+      },
+      { url: at('user:right@'), says: /^opened$/ },
+    ]) {
+      const said = await refused(url);
+      assert.match(said, says);
+      assert.doesNotMatch(said, /wrong|right/);
+    }
+    await server.close();
   });
 });
