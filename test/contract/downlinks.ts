@@ -4,7 +4,7 @@ import { newId } from '#engine/id.ts';
 import type { EntityRef } from '#engine/message.ts';
 import type { Backend } from '#engine/queue.ts';
 import type { Downlink, DownlinkState } from '#engine/store.ts';
-import { commit, device, downlink, offBy, type Running, within } from '#test/support/backend.ts';
+import { aMoment, commit, device, downlink, offBy, type Running, within } from '#test/support/backend.ts';
 
 const FAR = 4_000_000_000_000;
 
@@ -14,9 +14,10 @@ export function downlinks(running: () => Running): void {
   const tenantId = newId();
   let integrationId: string;
   let entity: EntityRef;
-  beforeEach(() => {
+  beforeEach(async () => {
     integrationId = newId();
     entity = device();
+    await running().place?.(integrationId);
   });
   const make = (fields: Partial<Downlink> = {}) => downlink({ tenantId, integrationId, entity, ...fields });
   const create = (...list: Downlink[]) =>
@@ -41,7 +42,7 @@ export function downlinks(running: () => Running): void {
   const nothingToSend = async () => {
     const controller = new AbortController();
     const taken = backend().queue.takeDownlinks(integrationId, 10, controller.signal);
-    await new Promise((resolve) => setImmediate(resolve));
+    await aMoment(backend());
     controller.abort();
     return (await taken) === null;
   };

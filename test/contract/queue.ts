@@ -221,7 +221,8 @@ function lanes(running: () => Running): void {
   });
 
   test('delayed messages enter their lane at their time and hold back nobody', async () => {
-    const dueAt = Date.now() + 60;
+    // Not before it was looked at.
+    const dueAt = Date.now() + (backend().cluster.shared ? 1000 : 60);
     await commit(backend(), (work) => {
       work.delayed.push({ message: message(tenantId, a, 'later'), dueAt: dueAt + 20 }, { message: message(tenantId, a, 'soon'), dueAt });
     });

@@ -11,6 +11,8 @@ import { Work } from '#engine/work.ts';
 /** A backend that contract suites can start, end and start again on the same data. */
 export interface BackendUnderTest {
   readonly name: string;
+  /** Every commit is some milliseconds: properties are tried fewer times. */
+  readonly slow?: boolean;
   start(options?: { lanes?: number; now?: () => number }): Promise<Running>;
 }
 
@@ -18,6 +20,8 @@ export interface Running {
   backend: Backend;
   /** Ends it, with whatever is taken, and opens it on the same data. */
   restart(): Promise<Backend>;
+  /** Has it run an integration, where somebody has to. */
+  place?(integrationId: string): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -89,12 +93,18 @@ export async function within<T>(promise: Promise<T>, what: string, ms = 5000): P
 export const take = async (backend: Backend, lane: number, max = 100): Promise<Batch> =>
   (await within(backend.queue.take(lane, max, new AbortController().signal), `take of lane ${lane}`))!;
 
+/** What is there is given within it: embedded, a round through the event loop; else a few rounds to the servers. */
+export const aMoment = (backend: Backend): Promise<void> =>
+  new Promise((resolve) => {
+    if (backend.cluster.shared) setTimeout(resolve, 150);
+    else setImmediate(resolve);
+  });
+
 /** What the lane has right now; null when nothing. */
 export async function takeNow(backend: Backend, lane: number, max = 100): Promise<Batch | null> {
   const controller = new AbortController();
   const taken = backend.queue.take(lane, max, controller.signal);
-  // A round through the event loop: what is there is given at once.
-  await new Promise((resolve) => setImmediate(resolve));
+  await aMoment(backend);
   controller.abort();
   return taken;
 }

@@ -1,0 +1,59 @@
+import { Redis } from 'ioredis';
+import { ConfigError, errorText } from '#engine/errors.ts';
+
+const CONNECT_MS = 3000;
+const LONGEST_PAUSE_MS = 1000;
+
+export interface RedisConnections {
+  /** For commands. */
+  readonly main: Redis;
+  /** Another one. */
+  connect(): Redis;
+  close(): void;
+}
+
+/** @throws ConfigError naming REDIS_URL when nothing answers there, or something that refuses us. */
+export async function connectRedis(url: string): Promise<RedisConnections> {
+  const opened: Redis[] = [];
+  const connect = (): Redis => {
+    const redis = new Redis(url, {
+      connectTimeout: CONNECT_MS,
+      keepAlive: 10_000,
+      noDelay: true,
+      // What is sent waits for the connection, for ever; how much may wait is bounded by those who send.
+      maxRetriesPerRequest: null,
+      retryStrategy: (times) => Math.min(50 * 2 ** Math.min(times, 10), LONGEST_PAUSE_MS),
+      connectionName: 'fieldbridge',
+    });
+    redis.on('error', () => {}); // The monitor says that it is away; it connects again by itself.
+    opened.push(redis);
+    return redis;
+  };
+  const close = (): void => {
+    for (const redis of opened) redis.disconnect();
+  };
+  const probe = new Redis(url, { lazyConnect: true, connectTimeout: CONNECT_MS, maxRetriesPerRequest: 0, retryStrategy: () => null });
+  let said = '';
+  probe.on('error', (cause) => {
+    said = errorText(cause);
+  });
+  try {
+    await probe.connect();
+    await probe.ping();
+  } catch (cause) {
+    throw new ConfigError(
+      [
+        {
+          path: 'REDIS_URL',
+          message: `${shownUrl(url)} can not be used (${said || errorText(cause)}); start the server, or correct the URL (host, port, password)`,
+        },
+      ],
+      { cause },
+    );
+  } finally {
+    probe.disconnect();
+  }
+  return { main: connect(), connect, close };
+}
+
+const shownUrl = (url: string): string => url.replace(/(:\/\/[^:@/?\s]*):\S*@/, '$1:***@');
