@@ -22,8 +22,8 @@ export interface Records {
   event: EventRow;
   deadLetter: DeadLetter;
   counter: { readonly tenantId: string; readonly owner: string; readonly counter: Counter; readonly n: number };
-  /** In the order in which they are to be sent. Who had taken one is not carried over: it waits again. */
-  downlink: Downlink;
+  /** Of two, the one with the lower `seq` came first. Who had taken one is not carried over: it waits again. */
+  downlink: { readonly seq: number; readonly downlink: Downlink };
   /** In the order of the lane. */
   waiting: { readonly lane: number; readonly appendedAt: number; readonly message: Message };
   /** In the order in which those of one originator come again. */

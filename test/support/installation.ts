@@ -65,6 +65,9 @@ export async function fill(backend: Backend, { now, history = 0 }: FillOptions):
       work.relations.push({ tenantId, save: { from: entity, to: third, type: 'Contains', typeGroup: 'COMMON', additionalInfo: { 'a.b': 1 } } });
     }
     work.relations.push({ tenantId, save: { from: first, to: second, type: 'Manages', typeGroup: 'COMMON' } });
+    const asset: EntityRef = { entityType: 'ASSET', id: newId() };
+    work.telemetry.push({ tenantId, entity: asset, ts: now, values: [['of an asset', text('')]], expiresAt: null, history: true, latest: true });
+    work.telemetry.push({ tenantId, entity: third, ts: -5, values: [['x', text('before 1970')]], expiresAt: null, history: true, latest: true });
     work.telemetry.push({ tenantId, entity: third, ts: 0, values: [['x', text('long ago')]], expiresAt: null, history: true, latest: true });
     work.telemetry.push({ tenantId, entity: third, ts: now, values: [['x', text('only latest')]], expiresAt: null, history: false, latest: true });
     work.telemetry.push({
@@ -155,7 +158,6 @@ const ORDERED: { readonly [K in Kind]?: (record: Records[K]) => string } = {
   held: ({ message: { originator } }) => originator.id,
   delayed: ({ dueAt }) => String(dueAt),
   event: ({ entity, type, createdTime }) => `${entity.id}/${type}/${createdTime}`,
-  downlink: () => '',
 };
 
 /** Everything of an installation, so that two that hold the same give the same. */

@@ -59,6 +59,13 @@ function keyed<K extends Kind>(
   return { columns: '*', from, key: Object.keys(key), start: Object.values(key), filter: ALL, count: 'count(*)', ...rest };
 }
 
+/** Two processes may have given the same place to two downlinks, which says that it does not matter who is first. */
+function freeSeq(db: Database, seq: number): number {
+  let free = seq;
+  while (db.get('SELECT 1 FROM downlinks WHERE seq = ?', free)) free++;
+  return free;
+}
+
 export const TABLES: { readonly [K in Kind]: Table<K> } = {
   doc: keyed(
     'docs',
@@ -150,14 +157,14 @@ export const TABLES: { readonly [K in Kind]: Table<K> } = {
     'downlinks',
     { seq: 0 },
     {
-      toRecords: (row) => [toDownlink(row as unknown as DownlinkRow)],
-      write(downlinks, before, { db, numbers }) {
-        for (const [index, downlink] of downlinks.entries()) {
+      toRecords: (row) => [{ seq: number(row, 'seq'), downlink: toDownlink(row as unknown as DownlinkRow) }],
+      write(records, _before, { db, numbers }) {
+        for (const { seq, downlink } of records) {
           const { id, tenantId, integrationId, entity, createdTime, delivery, policy, expiresAt, state, history, message } = downlink;
           db.run(
             `INSERT INTO downlinks (seq, id, owner, tenantId, integrationId, entityType, entityId, createdTime, delivery, policy, expiresAt, state, history, message)
            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-            ...[before + 1 + index, id, numbers.owner(tenantId, integrationId), tenantId, integrationId, entity.entityType, entity.id],
+            ...[freeSeq(db, seq), id, numbers.owner(tenantId, integrationId), tenantId, integrationId, entity.entityType, entity.id],
             ...[createdTime, delivery, policy, expiresAt, state, JSON.stringify(history), encodeMessage(message)],
           );
         }
