@@ -1,9 +1,10 @@
-import { setTimeout as timer } from 'node:timers/promises';
 import type { Collection, Db } from 'mongodb';
 import type { Bus } from '#engine/queue/bullmq/bus.ts';
 import type { Change } from '#engine/queue.ts';
 import type { Work } from '#engine/work.ts';
+import { isUnavailable } from './errors.ts';
 import type { Part, Transaction } from './transaction.ts';
+import { type Sleep, sleep, Turns } from './turns.ts';
 
 /** `changes`: what one transaction has saved or removed, for an hour (TTL on `at`). */
 export interface ChangesDoc {
@@ -24,7 +25,7 @@ export interface FeedOptions {
   /** We were away for longer than changes are kept: anything may have changed. */
   readonly onResync: () => void;
   readonly now?: () => number;
-  readonly sleep?: (ms: number, signal: AbortSignal) => Promise<void>;
+  readonly sleep?: Sleep;
   readonly pollMs?: number;
   /**
    * How far a look reaches back behind the last one: a transaction shows what it wrote when it commits (within a minute), and after a failover another clock goes on
@@ -51,36 +52,33 @@ export class Feed implements Part {
   private readonly known = new Map<string, number>();
   /** The documents in which changes of ours are. */
   private readonly idsOf = new WeakMap<readonly Change[], readonly string[]>();
-  private readonly end = new AbortController();
   private number = 0;
+  /** What comes from the bus meanwhile is what we say ourselves: its listeners here are called at once. */
+  private publishing = false;
   /** Clock of the MongoDB server minus ours. */
   private aheadMs = 0;
   /** Up to where all is known but for what an overlap has still to show; by the server's clock. */
   private lookedAt = 0;
-  private loop: Promise<void> = Promise.resolve();
+  private turns: Turns | null = null;
   private readonly unsubscribe: () => void;
 
   constructor(options: FeedOptions) {
-    this.options = {
-      now: Date.now,
-      sleep: async (ms, signal) => timer(ms, undefined, { signal, ref: false }).catch(() => {}), // Ended.
-      pollMs: 5000,
-      overlapMs: 150_000,
-      keptMs: 3_600_000,
-      onProblem: () => {},
-      ...options,
-    };
-    this.unsubscribe = options.bus.subscribe(TOPIC, (data, from) => {
-      // The listeners of this process were told when it happened.
-      if (from !== options.member()) this.heard(data);
-    });
+    const { now = Date.now, pollMs = 5000, overlapMs = 150_000, keptMs = 3_600_000, onProblem = () => {} } = options;
+    this.options = { ...options, sleep: options.sleep ?? sleep, now, pollMs, overlapMs, keptMs, onProblem };
+    this.unsubscribe = options.bus.subscribe(TOPIC, (data) => this.heard(data));
   }
 
   /** From now on; before anything is read that should be kept up to date. @throws MongoError */
   async start(): Promise<void> {
     this.lookedAt = await this.serverTime();
     for await (const { _id, at } of this.recent(this.lookedAt)) this.known.set(_id, at.getTime());
-    this.loop = this.run();
+    const { pollMs: everyMs, sleep } = this.options;
+    // MongoDB is away: the next look reaches back to the last one.
+    const turn = () =>
+      this.look().catch((cause) => {
+        if (!isUnavailable(cause)) this.options.onProblem(cause);
+      });
+    this.turns = new Turns({ turn, everyMs, elapsed: () => performance.now(), sleep });
   }
 
   /** After the parts that change documents. */
@@ -103,26 +101,14 @@ export class Feed implements Part {
 
   /** After the commit. @param changes those of the transaction, the same array. */
   publish(changes: readonly Change[]): void {
+    this.publishing = true;
     this.options.bus.publish(TOPIC, { ids: this.idsOf.get(changes) ?? [], changes }, this.options.member());
+    this.publishing = false;
   }
 
   async close(): Promise<void> {
     this.unsubscribe();
-    this.end.abort();
-    await this.loop;
-  }
-
-  private async run(): Promise<void> {
-    const { sleep, pollMs, onProblem } = this.options;
-    for (;;) {
-      await sleep(pollMs, this.end.signal);
-      if (this.end.signal.aborted) return;
-      try {
-        await this.look();
-      } catch (cause) {
-        onProblem(cause); // MongoDB is away: the next look reaches back to the last one.
-      }
-    }
+    await this.turns?.end();
   }
 
   private async look(): Promise<void> {
@@ -161,6 +147,7 @@ export class Feed implements Part {
   }
 
   private heard(data: unknown): void {
+    if (this.publishing) return;
     const word = data as { ids?: unknown; changes?: unknown } | null;
     if (!isTexts(word?.ids) || !isChanges(word?.changes)) return;
     this.tell(word.ids, this.options.now() + this.aheadMs, word.changes);

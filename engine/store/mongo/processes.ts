@@ -1,13 +1,15 @@
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
-import { setTimeout as timer } from 'node:timers/promises';
 import type { Collection, MongoClient } from 'mongodb';
 import type { Cluster, Holder, Lease, Placed, ProcessInfo, Role } from '#engine/cluster.ts';
+import { Timeout } from '#engine/errors.ts';
 import type { Bus } from '#engine/queue/bullmq/bus.ts';
 import { type BurialHooks, bury, inTransaction } from './burial.ts';
 import { type LeaseDoc, SLOTS, slotLease } from './committer.ts';
+import { isUnavailable } from './errors.ts';
 import { Holding } from './leases.ts';
-import { Observation } from './observation.ts';
+import { Roster } from './roster.ts';
+import { type Sleep, sleep, Turns } from './turns.ts';
 
 /** `processes`: who is there, as each says of itself. */
 export interface ProcessDoc {
@@ -44,7 +46,7 @@ export interface ClusterOptions {
   readonly now?: () => number;
   /** A clock that only goes forward, ms: all judgement is by it. */
   readonly elapsed?: () => number;
-  readonly sleep?: (ms: number, signal?: AbortSignal) => Promise<void>;
+  readonly sleep?: Sleep;
   readonly beatMs?: number;
   /** So long without a sign of life, and others take over; our own leases count for nothing after it. */
   readonly giveUpMs?: number;
@@ -55,13 +57,6 @@ export interface ClusterOptions {
 
 const KIND_ROLE: Readonly<Record<Placed, Role>> = { lane: 'rules', integration: 'integrations' };
 const WAKE = 'cluster.look';
-
-/** What the last look has shown. */
-interface View {
-  readonly leases: readonly LeaseDoc[];
-  readonly owners: ReadonlyMap<string, string>;
-  readonly processes: readonly Omit<ProcessDoc, 'notes'>[];
-}
 
 /** Joins, and resolves when it has. @throws MongoError */
 export async function openCluster(options: ClusterOptions): Promise<Members> {
@@ -79,12 +74,11 @@ export class Members implements Cluster {
   readonly shared = true;
   private readonly options: Required<ClusterOptions>;
   private readonly startedAt: number;
-  private readonly observation: Observation;
+  private readonly roster: Roster;
   private readonly holders = new Map<Placed, Holder>();
   private readonly holdings = new Map<Placed, Holding>();
   private readonly notes = new Map<string, string>();
   private readonly burials = new Set<string>();
-  private readonly others = new Map<string, { readonly noted: number; readonly notes: ReadonlyMap<string, object> }>();
   private member = '';
   private joinedAt = 0;
   /** Ours is what others say it is; false until we know that nobody has given us up. */
@@ -94,32 +88,29 @@ export class Members implements Cluster {
   private beat = 0;
   private notesChanged = false;
   private leaving = false;
-  private closed = false;
-  private view: View = { leases: [], owners: new Map(), processes: [] };
   private lag = () => 0;
-  private waiting: AbortController | null = null;
-  private woken = false;
   private placing: Promise<void> = Promise.resolve();
-  private loop: Promise<void> = Promise.resolve();
+  private turns: Turns | null = null;
   private unsubscribe: () => void = () => {};
 
   constructor(options: ClusterOptions) {
     const { now = Date.now, elapsed = () => performance.now(), beatMs = 1000, giveUpMs = 5000, onPoint = () => {}, onProblem = () => {} } = options;
-    const { sleep = async (ms, signal) => timer(ms, undefined, { signal, ref: false }).catch(() => {}) } = options; // Woken.
-    this.options = { ...options, now, elapsed, sleep, beatMs, giveUpMs, onPoint, onProblem };
+    this.options = { ...options, sleep: options.sleep ?? sleep, now, elapsed, beatMs, giveUpMs, onPoint, onProblem };
     this.roles = new Set(options.roles);
     this.startedAt = this.options.now();
-    this.observation = new Observation({ gapMs: 2 * beatMs });
+    const { processes, leases } = options;
+    this.roster = new Roster({ processes, leases, giveUpMs, gapMs: 2 * beatMs, elapsed, answered: (promise) => this.answered(promise) });
   }
 
   /** For `openCluster`. */
   async open(): Promise<void> {
     await this.join();
-    await this.look();
+    await this.roster.look();
     this.unsubscribe = this.options.bus.subscribe(WAKE, (_, from) => {
-      if (from !== this.member) this.wake();
+      if (from !== this.member) this.turns?.wake();
     });
-    this.loop = this.run();
+    const { beatMs: everyMs, elapsed, sleep } = this.options;
+    this.turns = new Turns({ turn: () => this.turn().catch((cause) => this.problem(cause)), everyMs, elapsed, sleep });
   }
 
   id(): string {
@@ -130,11 +121,11 @@ export class Members implements Cluster {
     if (!this.roles.has(KIND_ROLE[kind])) return;
     this.holders.set(kind, holder);
     this.holdings.set(kind, this.holding(kind, holder));
-    this.wake();
+    this.turns?.wake();
   }
 
   refresh(_kind: Placed): void {
-    this.wake();
+    this.turns?.wake();
   }
 
   /** Null: it is not ours, or not surely. What it allows may still be refused (`Fenced`), never the other way round. */
@@ -144,8 +135,8 @@ export class Members implements Cluster {
 
   holderOf(kind: Placed, name: string): { readonly processId: string; readonly self: boolean } | null {
     if (this.leaseOf(kind, name)) return { processId: this.member, self: true };
-    const owner = this.view.owners.get(`${kind}:${name}`);
-    return owner !== undefined && owner !== this.member && this.lives(owner) ? { processId: owner, self: false } : null;
+    const owner = this.roster.ownerOf(`${kind}:${name}`);
+    return owner !== null && owner !== this.member && this.roster.lives(owner) ? { processId: owner, self: false } : null;
   }
 
   note(kind: Placed, name: string, note: object): void {
@@ -153,20 +144,20 @@ export class Members implements Cluster {
     if (this.notes.get(`${kind}:${name}`) === text) return;
     this.notes.set(`${kind}:${name}`, text);
     this.notesChanged = true;
-    this.wake();
+    this.turns?.wake();
   }
 
   noteOf(kind: Placed, name: string): object | null {
     const holder = this.holderOf(kind, name);
     if (!holder) return null;
     const key = `${kind}:${name}`;
-    if (!holder.self) return this.others.get(holder.processId)?.notes.get(key) ?? null;
+    if (!holder.self) return this.roster.noteOf(holder.processId, key);
     const own = this.notes.get(key);
     return own === undefined ? null : JSON.parse(own);
   }
 
   async processes(): Promise<ProcessInfo[]> {
-    const { leases, processes } = this.view;
+    const { leases, processes } = this.roster;
     const held = (id: string, kind: Placed): string[] =>
       leases.filter(({ _id, owner }) => owner === id && _id.startsWith(`${kind}:`)).map(({ _id }) => _id.slice(kind.length + 1));
     const own = (kind: Placed): string[] => this.holdings.get(kind)?.names() ?? [];
@@ -180,7 +171,7 @@ export class Members implements Cluster {
       lanes: (id === this.member ? own('lane') : held(id, 'lane')).map(Number).sort((a, b) => a - b),
       integrations: (id === this.member ? own('integration') : held(id, 'integration')).sort(),
       lagMs: id === this.member ? this.lag() : lagMs,
-      silentMs: Math.round(id === this.member ? this.options.elapsed() - this.beatenAt : this.observation.silentMs(id)),
+      silentMs: Math.round(id === this.member ? this.options.elapsed() - this.beatenAt : this.roster.silentMs(id)),
     }));
   }
 
@@ -198,7 +189,7 @@ export class Members implements Cluster {
 
   /** The committer was refused by our own lease: we look at once whether we were given up. */
   onFenced(): void {
-    this.wake();
+    this.turns?.wake();
   }
 
   /**
@@ -207,19 +198,17 @@ export class Members implements Cluster {
    */
   async leave(): Promise<void> {
     this.leaving = true;
-    this.wake();
+    this.turns?.wake();
     await this.placing.catch(() => {}); // What it has taken in vain is in the next look of the others.
     const going = [...this.holdings.values()].map((holding) => holding.leave());
     await Promise.all(going.map(({ ended }) => ended));
-    await this.within(Promise.all(going.map(({ free }) => free)), this.options.giveUpMs).catch(this.options.onProblem);
+    await this.within(Promise.all(going.map(({ free }) => free)), this.options.giveUpMs).catch((cause) => this.problem(cause));
   }
 
   /** After `leave`, when nothing is to be committed any more. */
   async close(): Promise<void> {
     await this.leave();
-    this.closed = true;
-    this.wake();
-    await this.loop;
+    await this.turns?.end();
     this.unsubscribe();
     try {
       const seen = { _id: this.member, state: 'alive', beat: this.beat, by: null } as const;
@@ -227,7 +216,7 @@ export class Members implements Cluster {
       this.publish(WAKE, null);
     } catch (cause) {
       // The others find that we are gone.
-      this.options.onProblem(cause);
+      this.problem(cause);
     }
     await this.abandon();
   }
@@ -236,44 +225,22 @@ export class Members implements Cluster {
     return this.given && this.options.elapsed() - this.beatenAt < this.options.giveUpMs;
   }
 
-  private lives(id: string): boolean {
-    return this.view.processes.some(({ _id, state }) => _id === id && state === 'alive') && this.observation.silentMs(id) < this.options.giveUpMs;
-  }
-
-  private async run(): Promise<void> {
-    const { elapsed, beatMs, sleep, onProblem } = this.options;
-    const leastMs = beatMs / 10;
-    while (!this.closed) {
-      const began = elapsed();
-      try {
-        await this.turn();
-      } catch (cause) {
-        onProblem(cause);
-      }
-      // Whoever wakes us often does not get more than ten turns in one.
-      await sleep(leastMs);
-      this.waiting = new AbortController();
-      if (!this.woken) await sleep(Math.max(0, beatMs - (elapsed() - began)), this.waiting.signal);
-      this.waiting = null;
-      this.woken = false;
-    }
-  }
-
-  private wake(): void {
-    this.woken = true;
-    this.waiting?.abort();
-  }
-
   private async turn(): Promise<void> {
-    if (!(this.given && (await this.showLife()) && (await this.look()))) {
+    if (this.given && (await this.showLife())) await this.roster.look();
+    else this.given = false;
+    if (!this.given || !this.hasSlots()) {
       this.given = false;
       // What was ours is at others by now, or will be: all of it ends here before anything is taken anew.
       await this.abandon();
       await this.join();
-      await this.look();
+      await this.roster.look();
     }
     this.buryTheDead();
     await this.place();
+  }
+
+  private problem(cause: unknown): void {
+    if (!(isUnavailable(cause) || cause instanceof Timeout)) this.options.onProblem(cause);
   }
 
   private async abandon(): Promise<void> {
@@ -346,63 +313,35 @@ export class Members implements Cluster {
     return [...this.notes].map(([key, text]) => [key, JSON.parse(text)]);
   }
 
-  /** False: our slot leases are gone. */
-  private async look(): Promise<boolean> {
-    const { elapsed } = this.options;
-    const askedAt = elapsed();
-    // The leases first: an owner without a document is not one that came in between.
-    const leases = await this.answered(this.options.leases.find({ owner: { $ne: null } }).toArray());
-    const processes = await this.answered(this.options.processes.find({}, { projection: { notes: 0 } }).toArray());
-    this.observation.look(new Map(processes.map(({ _id, state, beat, by }) => [_id, `${state} ${beat} ${by}`])), askedAt, elapsed());
-    this.view = { leases, owners: new Map(leases.map(({ _id, owner }) => [_id, owner!])), processes };
-    await this.freeOrphans();
-    await this.readNotes();
-    return Array.from({ length: SLOTS }, (_, slot) => slotLease(this.member, slot)).every((id) => this.view.owners.get(id) === this.member);
-  }
-
-  /** What somebody took while it was buried: nobody would ever free it. */
-  private async freeOrphans(): Promise<void> {
-    const there = new Set(this.view.processes.map(({ _id }) => _id));
-    for (const { _id, owner, epoch } of this.view.leases) {
-      if (there.has(owner!)) continue;
-      await this.answered(this.options.leases.updateOne({ _id, owner, epoch }, { $set: { owner: null }, $inc: { epoch: 1 } }));
-    }
-  }
-
-  private async readNotes(): Promise<void> {
-    const noted = new Map(this.view.processes.filter(({ _id }) => _id !== this.member).map(({ _id, noted }) => [_id, noted]));
-    for (const id of this.others.keys()) if (!noted.has(id)) this.others.delete(id);
-    const news = [...noted].filter(([id, at]) => at > 0 && this.others.get(id)?.noted !== at).map(([id]) => id);
-    if (news.length === 0) return;
-    const docs = await this.answered(this.options.processes.find({ _id: { $in: news } }, { projection: { notes: 1, noted: 1 } }).toArray());
-    for (const { _id, notes, noted: at } of docs) this.others.set(_id, { noted: at, notes: new Map(JSON.parse(notes)) });
+  private hasSlots(): boolean {
+    return Array.from({ length: SLOTS }, (_, slot) => slotLease(this.member, slot)).every((id) => this.roster.ownerOf(id) === this.member);
   }
 
   private buryTheDead(): void {
-    const { giveUpMs, onProblem } = this.options;
-    for (const seen of this.view.processes) {
+    const { giveUpMs } = this.options;
+    for (const seen of this.roster.processes) {
       const { _id: id, state, by } = seen;
       if (id === this.member || this.burials.has(id)) continue;
       // Whose burier is there is in good hands, unless that one gets nowhere.
-      const patienceMs = state === 'alive' || !this.lives(by!) ? giveUpMs : 3 * giveUpMs;
-      if (by !== this.member && this.observation.silentMs(id) < patienceMs) continue;
+      const patienceMs = state === 'alive' || !this.roster.lives(by!) ? giveUpMs : 3 * giveUpMs;
+      if (by !== this.member && this.roster.silentMs(id) < patienceMs) continue;
       this.burials.add(id);
       bury(this.burial(), seen, this.member)
         .then((done) => {
           if (!done) return;
           this.publish(WAKE, null);
-          this.wake();
+          this.turns?.wake();
         })
-        .catch(onProblem)
+        .catch((cause) => this.problem(cause))
         .finally(() => this.burials.delete(id));
     }
   }
 
   private async place(): Promise<void> {
-    const joined = this.view.processes.filter(({ state }) => state === 'alive').sort((a, b) => a.joinedAt - b.joinedAt || (a._id < b._id ? -1 : 1));
+    const joined = this.roster.processes.filter(({ state }) => state === 'alive').sort((a, b) => a.joinedAt - b.joinedAt || (a._id < b._id ? -1 : 1));
     for (const [kind, holding] of this.holdings) {
       const members = joined.filter(({ _id, kinds }) => kinds.includes(kind) && !(this.leaving && _id === this.member)).map(({ _id }) => _id);
-      const leases = this.view.leases.filter(({ _id }) => _id.startsWith(`${kind}:`));
+      const leases = this.roster.leases.filter(({ _id }) => _id.startsWith(`${kind}:`));
       this.placing = holding.place(leases, members);
       await this.answered(this.placing);
     }
@@ -434,7 +373,7 @@ export class Members implements Cluster {
   private async within<T>(promise: Promise<T>, ms: number): Promise<T> {
     const end = new AbortController();
     const late = this.options.sleep(ms, end.signal).then(() => {
-      throw new Error(`MongoDB has not answered for ${ms} ms`);
+      throw new Timeout(`MongoDB has not answered for ${ms} ms`);
     });
     for (const each of [promise, late]) each.catch(() => {}); // One of them is told below.
     try {

@@ -1,3 +1,4 @@
+import type { TestContext } from 'node:test';
 import { setTimeout as timer } from 'node:timers/promises';
 import { Redis } from 'ioredis';
 import type { Collection } from 'mongodb';
@@ -8,6 +9,8 @@ import { type Members, openCluster, type ProcessDoc } from '#engine/store/mongo/
 
 export const BEAT_MS = 100;
 export const GIVE_UP_MS = 600;
+/** By these intervals everything is done in two seconds; a machine may be busy. */
+export const BOUND_MS = 10_000;
 export const LANES = Array.from({ length: 16 }, (_, lane) => String(lane));
 
 export interface Instance {
@@ -116,4 +119,21 @@ export function isEven(instances: readonly Instance[], kind: Placed = 'lane', na
     JSON.stringify(all) === JSON.stringify([...names].sort()) &&
     instances.every(({ members, running }) => [...running[kind]].every((name) => members.leaseOf(kind, name) !== null))
   );
+}
+
+/** An installation, whose instances end with the test. */
+export function installed(t: TestContext, servers: Pick<InstanceOptions, 'url' | 'redis'>) {
+  const opened = new Set<Instance>();
+  t.after(() => Promise.all([...opened].map((each) => each.close())));
+  return {
+    async start(options: Partial<InstanceOptions> = {}): Promise<Instance> {
+      const started = await instance({ ...servers, ...options });
+      opened.add(started);
+      return started;
+    },
+    async gone(each: Instance): Promise<void> {
+      opened.delete(each);
+      await each.close();
+    },
+  };
 }
