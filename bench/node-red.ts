@@ -2,7 +2,7 @@ import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, existsSync, mkdirSync, openSync, readSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { cpuMicrosOf, residentBytes } from '../test/support/product.ts';
+import { cpuMicrosOf, residentBytes } from '../test/support/product-process.ts';
 import { freePort, listening } from '../test/support/servers.ts';
 
 const FOLDER = join(import.meta.dirname, '../.bench/node-red');

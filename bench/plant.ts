@@ -1,4 +1,5 @@
-import { cpuMicrosOf, type Product, type ProductOptions, startProduct } from '../test/support/product.ts';
+import { type Product, type ProductOptions, startProduct } from '../test/support/product.ts';
+import { cpuMicrosOf } from '../test/support/product-process.ts';
 import { startMosquitto } from '../test/support/servers.ts';
 import {
   activeIntegration,

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { type Product, processTree, startProduct } from '../support/product.ts';
+import { type Product, startProduct } from '../support/product.ts';
+import { processTree } from '../support/product-process.ts';
 import { createInboundIntegration, createUplinkConverter, deviceByName, eventually, inboundPath, latest } from '../support/tenant.ts';
 
 /** What a restart keeps, and how fast it is back. */
