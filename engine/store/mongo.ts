@@ -20,7 +20,7 @@ import { readable } from './mongo/reads.ts';
 import { Relations } from './mongo/relations.ts';
 import { startSweep } from './mongo/sweep.ts';
 import { Telemetry } from './mongo/telemetry.ts';
-import { dispatchCopied, openToRun } from './mongo/transfer.ts';
+import { openToRun } from './mongo/transfer.ts';
 
 export interface MongoOptions {
   readonly mongoUrl: string;
@@ -138,10 +138,6 @@ async function compose(database: Database, redis: RedisConnections, options: Mon
     onProblem: problem('the processes of this installation can not be read'),
   });
   await queue.start();
-  await dispatchCopied(database, async (copied) => {
-    await queue.adopt(copied);
-    await downlinks.releaseMember(copied);
-  });
   const stopSweep = startSweep({ sweeps: [() => telemetry.sweep(), () => events.sweep()], everyMs: sweepMs });
 
   return {

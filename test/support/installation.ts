@@ -147,6 +147,8 @@ async function fillQueue(backend: Backend, tenantId: string, integrationId: stri
     work.downlinkMoves.push({ ...step, state: 'CONVERTED', reason: null }, { ...step, state: 'SENT', reason: 'QoS 1' });
   });
   await backend.queue.takePending(integrationId, [first.id]);
+  // The taken one is not replaced: both wait when it is not heard of again.
+  await commit(backend, (work) => work.downlinks.push(one(first)));
   await take(backend, laneOf(second.id, backend.queue.lanes));
 }
 

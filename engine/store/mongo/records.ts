@@ -33,8 +33,8 @@ export interface TablesOptions {
   readonly now: number;
 }
 
-/** The member that copied messages and downlinks are from: one that is not there, whose jobs somebody has to add. */
-export const COPIED = 'copied';
+/** The member that copied messages and downlinks are from: one that is not there, so that whoever is given a lane looks for what has no job. */
+const COPIED = 'copied';
 /** Read at a time, of at most 1 MB each. */
 const BATCHES = 4;
 

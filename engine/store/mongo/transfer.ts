@@ -16,7 +16,7 @@ import {
 import { VERSION } from '#engine/version.ts';
 import { connect, type Database, nameOf, openDatabase, withoutPassword } from './database.ts';
 import { isConflict, isUnavailable } from './errors.ts';
-import { COPIED, type Table, tablesOf } from './records.ts';
+import { type Table, tablesOf } from './records.ts';
 import { Telemetry } from './telemetry.ts';
 
 /** `settings`: a copy that this is the target of, and who writes it; the name of what is in here as long as nobody runs it. */
@@ -29,8 +29,6 @@ interface StoredSetting {
   readonly value?: number | string;
   /** Of `copy`, as in its state. */
   readonly step?: number;
-  /** Of `copy`: its messages and downlinks have jobs. */
-  readonly dispatched?: true;
   /** Of `copyWriter`. */
   readonly session?: Binary;
 }
@@ -48,15 +46,6 @@ export async function openToRun(database: Pick<Database, 'db' | 'name'>): Promis
   const settings = settingsOf(database);
   await refuseUnfinished(settings, database.name);
   await settings.deleteOne({ _id: SNAPSHOT });
-}
-
-/** What was copied has no jobs yet: whoever comes first adds them, before anything new comes behind. The same twice is as good as once. */
-export async function dispatchCopied(database: Pick<Database, 'db'>, dispatch: (member: string) => Promise<void>): Promise<void> {
-  const settings = settingsOf(database);
-  const copied = { _id: COPY, dispatched: { $ne: true as const } };
-  if (!(await settings.findOne(copied))) return;
-  await dispatch(COPIED);
-  await settings.updateOne(copied, { $set: { dispatched: true } });
 }
 
 async function refuseUnfinished(settings: Settings, name: string): Promise<void> {
@@ -271,7 +260,7 @@ export class MongoInstallation implements Source, Target {
           const before = state.step > 0 ? state.step - 1 : undefined;
           const isBegun = stored !== null && (JSON.parse(String(stored.value)) as CopyState).finishedAt === null;
           if ((isBegun ? stored.step : undefined) !== before) throw new ConfigError(`Another copy to ${this.name} is under way`);
-          await this.settings.updateOne({ _id: COPY }, { $set: { value, step: state.step }, $unset: { dispatched: '' } }, { upsert: true, session });
+          await this.settings.updateOne({ _id: COPY }, { $set: { value, step: state.step } }, { upsert: true, session });
           await write(session);
           this.onPoint('copy-before-commit');
         },
