@@ -130,7 +130,7 @@ export class Draft {
     const changed = rows.filter(({ added, steps }) => !added && steps.length > 0);
     const added = rows.filter((row) => row.added);
     // First, because an older one leaves the slot that a new one takes.
-    if (changed.length > 0) await collection.bulkWrite(changed.map(changeOf), { session, ordered: false });
+    if (changed.length > 0) await collection.bulkWrite(changesOf(changed), { session, ordered: false });
     if (added.length > 0) {
       try {
         await collection.insertMany(added.map(insertOf), { session });
@@ -173,12 +173,17 @@ export function isSlotTaken(cause: unknown): boolean {
   return texts.some((text) => text?.includes('slot'));
 }
 
-function changeOf({ known, steps, state }: Row): AnyBulkWriteOperation<StoredDownlink> {
-  const filter = { _id: known._id, tenantId: known.tenantId };
-  const $push = { history: { $each: steps } };
-  const $set = { state };
-  const over = { waiting: '', claimedBy: '', claim: '', slot: '' } as const;
-  return { updateOne: { filter, update: isWaiting(state) ? { $set, $push } : { $set, $push, $unset: over } } };
+/** Many expire at once, and in the same way. */
+function changesOf(rows: readonly Row[]): AnyBulkWriteOperation<StoredDownlink>[] {
+  const alike = Map.groupBy(rows, ({ known, steps }) => JSON.stringify([known.tenantId, steps]));
+  return Array.from(alike.values(), (list) => {
+    const { known, steps, state } = list[0]!;
+    const filter = { _id: { $in: list.map((row) => row.known._id) }, tenantId: known.tenantId };
+    const $push = { history: { $each: steps } };
+    const $set = { state };
+    const over = { waiting: '', claimedBy: '', claim: '', slot: '' } as const;
+    return { updateMany: { filter, update: isWaiting(state) ? { $set, $push } : { $set, $push, $unset: over } } };
+  });
 }
 
 function insertOf({ added, steps, state }: Row): StoredDownlink {

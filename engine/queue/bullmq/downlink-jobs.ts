@@ -7,6 +7,7 @@ const AT_ONCE = 16;
 /** Whoever holds the integration's lease is the only worker: BullMQ needs no lock for that, and under this token it keeps none. */
 const NO_LOCK = '0';
 const STEP = 500;
+const TURN_MS = 30_000;
 
 /** The jobs of downlinks in BullMQ: that there is something to do, and for whom. What it is, and whether it still is, says its document. */
 export class DownlinkJobs {
@@ -68,6 +69,19 @@ export class DownlinkJobs {
       (due) => this.remove(integrationId, due),
       () => {}, // The next time, then.
     );
+  }
+
+  /** Is this process the one that goes through what is over its time? Nobody else does for half a minute then. Two would be right, and in each other's way. */
+  async turnToExpire(member: string): Promise<boolean> {
+    return (await this.connection.set(`${this.prefix}:expiring`, member, 'PX', TURN_MS, 'NX')) !== null;
+  }
+
+  async longerTurn(member: string): Promise<void> {
+    await this.connection.set(`${this.prefix}:expiring`, member, 'PX', TURN_MS);
+  }
+
+  async endTurn(): Promise<void> {
+    await this.connection.del(`${this.prefix}:expiring`);
   }
 
   /** Everything of an integration that is gone. */

@@ -115,35 +115,26 @@ export class Downlinks implements Part {
     this.claims.putBack(downlink);
   }
 
-  /** Steps of their own transactions, so that a hundred thousand do not hold up everything else. Whatever ends one first, another process too, counts it. */
+  /**
+   * Steps of their own transactions, so that a hundred thousand do not hold up everything else. Whatever ends one first, another process too, counts it; but one
+   * process at a time does this, because whoever shares a transaction with a step that conflicts has to wait too.
+   */
   async expire(now: number): Promise<number> {
     this.jobs.tidy();
     await this.claims.settle();
-    const integrations = new Set<string>();
-    let expired = 0;
-    for (;;) {
-      const due = await this.collection
-        .find(this.overdue(now), { projection: { integrationId: 1 } })
-        .sort({ expiresAt: 1 })
-        .limit(STEP)
-        .toArray();
-      if (due.length === 0) break;
-      for (const { integrationId } of due) integrations.add(integrationId);
-      let ended = 0;
-      await this.options.commit(
-        this.ending(
-          due.map(({ _id }) => _id),
-          'EXPIRED',
-          'not fetched in time',
-          (n) => {
-            ended = n;
-          },
-        ),
-      );
-      expired += ended;
+    const member = this.options.member();
+    if (!(await this.collection.findOne(this.overdue(now), { projection: { _id: 1 } })) || !(await this.jobs.turnToExpire(member))) return 0;
+    try {
+      let expired = 0;
+      for (;;) {
+        const n = await this.expireSome(now);
+        if (n === null) return expired;
+        expired += n;
+        await this.jobs.longerTurn(member);
+      }
+    } finally {
+      await this.jobs.endTurn();
     }
-    for (const integrationId of integrations) this.jobs.removeDue(integrationId, now - LEFT_OVER_MS);
-    return expired;
   }
 
   async one(tenantId: string, id: string): Promise<Downlink | null> {
@@ -183,6 +174,25 @@ export class Downlinks implements Part {
     await this.claims.returned();
     await this.claims.release(this.options.member()).catch(() => {}); // Then whoever buries us does it.
     await this.jobs.close();
+  }
+
+  /** Null: there is nothing more. */
+  private async expireSome(now: number): Promise<number | null> {
+    const due = await this.collection
+      .find(this.overdue(now), { projection: { integrationId: 1 } })
+      .sort({ expiresAt: 1 })
+      .limit(STEP)
+      .toArray();
+    if (due.length === 0) return null;
+    let expired = 0;
+    const ids = due.map(({ _id }) => _id);
+    await this.options.commit(
+      this.ending(ids, 'EXPIRED', 'not fetched in time', (n) => {
+        expired = n;
+      }),
+    );
+    for (const integrationId of new Set(due.map((row) => row.integrationId))) this.jobs.removeDue(integrationId, now - LEFT_OVER_MS);
+    return expired;
   }
 
   private draft(transaction: Transaction): Draft {
