@@ -66,7 +66,7 @@ export function keyText({ file, fingerprint }: Key, folder: string | null): stri
   if (folder === null)
     return file === null
       ? 'Start every process with the FIELDBRIDGE_KEY of now: the secrets are sealed with it.'
-      : `The secrets are sealed with the key in ${file}. Start every process with FIELDBRIDGE_KEY="$(cat ${file})".`;
+      : `The secrets are sealed with the key in ${file}. Give it to every process: FIELDBRIDGE_KEY="$(cat ${file})", or the file in its data folder.`;
   return file === null
     ? `Start it with the FIELDBRIDGE_KEY of now, which sealed the secrets; without it a new key is made in ${folder} that opens none of them.`
     : `The key of the secrets is in ${file}.`;
