@@ -1,6 +1,6 @@
 import { Queue } from 'bullmq';
 import { Redis } from 'ioredis';
-import type { Collection } from 'mongodb';
+import { type Collection, MongoNetworkError } from 'mongodb';
 import type { StoredDownlink } from '#engine/queue/bullmq/downlink-docs.ts';
 import { Downlinks } from '#engine/queue/bullmq/downlinks.ts';
 import { Committer, SLOTS, slotLease } from '#engine/store/mongo/committer.ts';
@@ -22,6 +22,8 @@ export interface Process {
   move(of: Downlink, ...states: DownlinkState[]): Promise<void>;
   /** Jobs are committed, and not added. */
   dispatching: boolean;
+  /** On the way to or from MongoDB, what changes a document by itself is lost. */
+  lost: 'requests' | 'answers' | null;
   /** Before a step of the backend itself is committed. */
   beforeStep: () => Promise<unknown>;
   close(): Promise<void>;
@@ -40,6 +42,22 @@ export interface Processes {
   /** Ends all processes, and removes all downlinks. */
   clear(): Promise<void>;
   close(): Promise<void>;
+}
+
+function losing(collection: Collection<StoredDownlink>, lost: () => Process['lost']): Collection<StoredDownlink> {
+  return new Proxy(collection, {
+    get(target, name) {
+      const value = Reflect.get(target, name, target) as unknown;
+      if (typeof value !== 'function') return value;
+      if (name !== 'findOneAndUpdate' && name !== 'updateOne') return value.bind(target) as unknown;
+      return async (...parameters: unknown[]) => {
+        if (lost() === 'requests') throw new MongoNetworkError('away');
+        const answer = (await value.apply(target, parameters)) as unknown;
+        if (lost() === 'answers') throw new MongoNetworkError('away');
+        return answer;
+      };
+    },
+  });
 }
 
 /** Several processes, as far as downlinks go, on one MongoDB and one Redis. */
@@ -70,7 +88,7 @@ export async function openProcesses(mongoUrl: string, redisUrl: string): Promise
       const ledgers = new Ledgers({ client, collections });
       const connection = new Redis(redisUrl, { maxRetriesPerRequest: null });
       const downlinks = new Downlinks({
-        collection,
+        collection: losing(collection, () => process.lost),
         connection,
         prefix: name,
         pendingLimit,
@@ -103,6 +121,7 @@ export async function openProcesses(mongoUrl: string, redisUrl: string): Promise
         ledgers,
         leases,
         dispatching: true,
+        lost: null,
         beforeStep: async () => {},
         async commit(fill) {
           const work = new Work();

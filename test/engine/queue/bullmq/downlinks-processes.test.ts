@@ -123,6 +123,35 @@ describe('downlinks over two processes', { skip: missing('mongo') || missing('re
     assert.equal(await pendingId(b), undefined);
   });
 
+  test('a claim of which the answer was lost is undone with the next expiry, and so is one that could not be put back', async () => {
+    const sent = make();
+    await a.create(sent);
+    a.lost = 'answers';
+    assert.equal(await pendingId(a), undefined);
+    a.lost = null;
+    assert.equal(await pendingId(b), undefined);
+    assert.equal(await a.downlinks.expire(5000), 0);
+    assert.equal(await pendingId(b), sent.id);
+    b.lost = 'requests';
+    b.downlinks.putBack(sent);
+    assert.equal(await pendingId(b), undefined);
+    b.lost = null;
+    assert.equal(await pendingId(a), undefined);
+    await b.downlinks.expire(5000);
+    assert.equal(await pendingId(b), sent.id);
+  });
+
+  test('one that is put back is replaced by whatever has its slot, also where the clock of its maker is behind', async () => {
+    const [older, newer] = [make(), make()];
+    await a.create(older);
+    await pendingId(a);
+    await b.create(newer);
+    await processes.collection.updateOne({ _id: newer.id }, { $set: { seq: 1 } });
+    a.downlinks.putBack(older);
+    assert.equal(await pendingId(a), newer.id);
+    assert.equal(await stateOf(older), 'REPLACED');
+  });
+
   test('a process that ends in order leaves nothing claimed', async () => {
     const [sent, newer] = [make(), make()];
     await a.create(sent);
