@@ -39,22 +39,17 @@ export class DeadLetters implements Part {
   async write(works: readonly Work[], { session }: Transaction): Promise<void> {
     const added = new Map<string, StoredDeadLetter>();
     const removed = new Map<string, string[]>();
-    const gone = new Set<string>();
     for (const work of works) {
       for (const letter of work.deadLetters) added.set(letter.id, storedDeadLetter(letter));
       for (const { id, tenantId } of work.deadLetterRemovals) {
-        const fresh = added.get(id);
-        if (fresh?.tenantId === tenantId) added.delete(id);
-        else if (fresh || gone.has(id)) throw new VersionConflict('Dead letter');
-        else {
-          gone.add(id);
-          const ids = removed.get(tenantId);
-          if (ids) ids.push(id);
-          else removed.set(tenantId, [id]);
-        }
+        const ids = removed.get(tenantId);
+        if (added.get(id)?.tenantId === tenantId) added.delete(id);
+        else if (ids) ids.push(id);
+        else removed.set(tenantId, [id]);
       }
     }
     for (const [tenantId, ids] of removed) {
+      // One that is named twice is there once.
       const { deletedCount } = await this.deadLetters.deleteMany({ tenantId, _id: { $in: ids } }, { session });
       if (deletedCount !== ids.length) throw new VersionConflict('Dead letter');
     }

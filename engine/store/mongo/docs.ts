@@ -276,7 +276,7 @@ function filterOf(collection: Kind, tenantId: string, query: DocQuery): Filter<S
   } as Filter<StoredDoc>;
 }
 
-/** What the words of a text search are found by: everything is itself but `%`. */
+/** What the words of a text search are found by: everything is itself but `%`. MongoDB refuses a pattern with a NUL in it. */
 function textPattern(text: string): string {
   const words = text.toLowerCase().split(/%+/);
   return words.map((word) => word.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&').replaceAll('\0', '\\x00')).join('[\\s\\S]*');

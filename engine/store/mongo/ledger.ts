@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { AnyBulkWriteOperation, ClientSession, Document, MongoClient } from 'mongodb';
 import type { Counter, Ledger } from '#engine/store.ts';
 import type { Work } from '#engine/work.ts';
@@ -63,7 +64,11 @@ export class Ledgers implements Part {
   }
 
   /** Terms that are kept, and terms that are counted from what is there, all of the same moment: that they add up is a check that can fail. */
-  async read(tenantId: string, owner: string): Promise<Ledger> {
+  read(tenantId: string, owner: string): Promise<Ledger> {
+    return again(() => this.readOnce(tenantId, owner));
+  }
+
+  private async readOnce(tenantId: string, owner: string): Promise<Ledger> {
     const session = this.client.startSession();
     try {
       session.startTransaction({ readConcern: { level: 'snapshot' } });
@@ -108,15 +113,7 @@ export class Ledgers implements Part {
 
   /** What a member that is gone has counted is nobody's from then on: so the number of documents does not grow with every start. */
   async fold(member: string): Promise<void> {
-    const giveUpAt = Date.now() + GIVE_UP_MS;
-    for (;;) {
-      try {
-        if (!(await this.foldSome(member))) return;
-      } catch (cause) {
-        // Another process does the same.
-        if (!isConflict(cause) || Date.now() > giveUpAt) throw cause;
-      }
-    }
+    while (await again(() => this.foldSome(member)));
   }
 
   private async foldSome(member: string): Promise<boolean> {
@@ -164,6 +161,19 @@ export class Ledgers implements Part {
       )
       .toArray();
     return (inLanes?.n ?? 0) + (await held.countDocuments({ tenantId, owner }, { session }));
+  }
+}
+
+/** Until no other transaction is in the way. */
+async function again<T>(run: () => Promise<T>): Promise<T> {
+  const giveUpAt = Date.now() + GIVE_UP_MS;
+  for (let waitMs = 1; ; waitMs = Math.min(2 * waitMs, 50)) {
+    try {
+      return await run();
+    } catch (cause) {
+      if (!isConflict(cause) || Date.now() > giveUpAt) throw cause;
+      await sleep(Math.random() * waitMs);
+    }
   }
 }
 

@@ -123,6 +123,7 @@ describe('documents in MongoDB', { skip: missing('mongo') }, () => {
     await write(save(stored), save(foreign), save(doc({ tenantId, ref: entity.id })));
     const changes = await write(
       save(fresh),
+      save({ ...foreign, name: 'B' }),
       work(({ purges }) => purges.push({ tenantId, entity })),
       save(later),
     );
@@ -130,6 +131,7 @@ describe('documents in MongoDB', { skip: missing('mongo') }, () => {
       changes.map(({ id, removed }) => [id, removed]),
       [
         [fresh.id, false],
+        [foreign.id, false],
         [stored.id, true],
         [fresh.id, true],
         [later.id, false],
@@ -160,7 +162,7 @@ describe('documents in MongoDB', { skip: missing('mongo') }, () => {
     const rows: { name: string; label?: string; body: Record<string, unknown> }[] = [
       { name: 'a.b', body: { key: 'b', flag: true } },
       { name: 'a(b', label: 'x\\y', body: { key: 'a', flag: false } },
-      { name: 'A+[b]', body: { key: 5 } },
+      { name: 'A+[b]', body: { key: 5, flag: 0.5 } },
       { name: 'nul\0nul', label: 'line\nend', body: { key: null } },
       { name: '100%', body: { list: [1] } },
     ];
@@ -176,7 +178,7 @@ describe('documents in MongoDB', { skip: missing('mongo') }, () => {
       { query: { textSearch: '%a%%b' }, finds: ['a.b', 'a(b', 'A+[b]'] },
       // As SQL sorts: nothing, numbers, texts.
       { query: { sortBy: 'key' }, finds: ['nul\0nul', '100%', 'A+[b]', 'a(b', 'a.b'] },
-      { query: { sortBy: 'flag', order: 'DESC', pageSize: 2 }, finds: ['a.b', 'a(b'] },
+      { query: { sortBy: 'flag', order: 'DESC', pageSize: 3 }, finds: ['a.b', 'A+[b]', 'a(b'] },
       { query: { sortBy: 'list', order: 'DESC', pageSize: 1 }, finds: ['100%'] },
       { query: { sortBy: 'id', pageSize: 1, page: 7 }, finds: [] },
     ] as { query: DocQuery; finds: string[] }[]) {

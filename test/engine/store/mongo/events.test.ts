@@ -61,12 +61,12 @@ describe('events in MongoDB', { skip: missing('mongo') }, () => {
     const clear = (fields: object) => work(({ eventRemovals }) => eventRemovals.push({ tenantId, entity, type: 'DEBUG_RULE_NODE', ...fields }));
     await write(add(stored, event(entity, 9), event(purged, 1)));
     await write(
-      add(fresh, event(purged, 2)),
+      add(fresh, event(entity, 8), event(purged, 2)),
       clear({ ids: [stored.id, fresh.id, newId()] }),
       work(({ purges }) => purges.push({ tenantId, entity: purged })),
       add(later),
     );
-    assert.deepEqual([await read(entity), await read(purged)], [[9, 3], []]);
+    assert.deepEqual([await read(entity), await read(purged)], [[9, 8, 3], []]);
     await write(
       add(event(entity, 4)),
       clear({ endTime: stored.createdTime - 1 }),
