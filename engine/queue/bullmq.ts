@@ -14,6 +14,7 @@ import { Held, type StoredHeld } from './bullmq/held.ts';
 import { Jobs } from './bullmq/jobs.ts';
 import { Lanes } from './bullmq/lanes.ts';
 import { type Dispatched, Outbox } from './bullmq/outbox.ts';
+import { type Bus, Restore } from './bullmq/restore.ts';
 
 export interface BullQueueOptions {
   readonly batches: Collection<StoredBatch>;
@@ -36,13 +37,6 @@ export interface BullQueueOptions {
   readonly log: (details: object, text: string) => void;
 }
 
-/** Words to all processes, this one too, and to this one at once. */
-export interface Bus {
-  publish(topic: string, data: unknown): void;
-  /** Returns the unsubscriber. */
-  subscribe(topic: string, listener: (data: unknown) => void): () => void;
-}
-
 const DISPATCHED = 'dispatched';
 const HELD = 'held';
 
@@ -53,6 +47,7 @@ export class BullQueue implements Queue, Part {
   private readonly options: BullQueueOptions;
   private readonly jobs: Jobs;
   private readonly outbox: Outbox;
+  private readonly restore: Restore;
   private readonly waiting: Lanes;
   private readonly delayed: Delayed;
   private readonly followers: Followers;
@@ -82,11 +77,10 @@ export class BullQueue implements Queue, Part {
       jobs: this.jobs,
       lanes,
       now,
-      member,
-      living,
       onAppended: (appended) => this.counts.appended(appended),
       onDispatched: (queues) => bus.publish(DISPATCHED, queues),
     });
+    this.restore = new Restore({ batches, jobs: this.jobs, outbox: this.outbox, now, member, living, bus });
     this.waiting = new Lanes({
       batches,
       jobs: this.jobs,
@@ -95,7 +89,7 @@ export class BullQueue implements Queue, Part {
       lanes,
       now,
       leaseOf,
-      restore: (lane) => this.outbox.restore(lane),
+      backlogOf: (lane) => this.restore.backlogOf(lane),
       oldestOf: (lane) => this.counts.oldestOf(lane),
       settle: (batch) => {
         const work = new Work();
@@ -202,6 +196,7 @@ export class BullQueue implements Queue, Part {
   close(): void {
     for (const unsubscribe of this.unsubscribe) unsubscribe();
     this.waiting.close();
+    this.restore.close();
     this.followers.close();
     this.counts.close();
   }

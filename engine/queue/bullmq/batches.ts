@@ -88,7 +88,7 @@ export class Numbering {
     if (group) {
       if (group.first !== first) group.from = group.next;
     } else {
-      group = { first, from: 0, next: 0 };
+      group = { first, from: 1, next: 1 };
       this.groups.set(order, group);
       // Two groups are under way at a time.
       if (this.groups.size > 8) this.groups.delete(this.groups.keys().next().value!);

@@ -11,7 +11,7 @@ import type { Delayed } from './delayed.ts';
 import type { Out } from './depth.ts';
 import type { Held, HeldTake } from './held.ts';
 import type { Jobs } from './jobs.ts';
-import { Line, type Next } from './line.ts';
+import { type Backlog, Line, type Next } from './line.ts';
 
 /*
  * The other half of `engine/store/mongo/committer.ts`: what is taken, completed and found missing.
@@ -30,8 +30,8 @@ export interface LanesOptions {
   readonly now: () => number;
   /** This process' lease of a lane; null: it is another's, or nobody's, or we may have been given up. */
   readonly leaseOf: (lane: number) => Lease | null;
-  /** Adds jobs that BullMQ should have and has not; returns how many. */
-  readonly restore: (lane: number) => Promise<number>;
+  /** What BullMQ should have of the lane, and has not; null: it has all. */
+  readonly backlogOf: (lane: number) => Promise<Backlog | null>;
   /** When the oldest batch of the lane was appended, about. */
   readonly oldestOf: (lane: number) => number | null;
   /** Commits a batch that has nothing to work on: all its messages go behind held ones. */
@@ -71,6 +71,8 @@ interface Lane {
   again: boolean;
   /** BullMQ may lack jobs. */
   isUnsure: boolean;
+  /** What it lacked when that was asked last. */
+  backlog: Backlog | null;
   timer: NodeJS.Timeout | null;
 }
 
@@ -100,6 +102,7 @@ export class Lanes {
       isLooking: false,
       again: false,
       isUnsure: false,
+      backlog: null,
       timer: null,
     }));
   }
@@ -231,6 +234,7 @@ export class Lanes {
 
   private forget(lane: Lane): void {
     lane.lease = null;
+    lane.backlog = null;
     lane.line = this.newLine(lane.index);
     lane.out = null;
     this.options.held.forget(lane.index);
@@ -291,14 +295,12 @@ export class Lanes {
       await line.admitActive();
       if (now() - (oldestOf(lane.index) ?? now()) > MISSING_MS) lane.isUnsure = true;
     }
+    if (lane.backlog?.isPartial && now() - lane.backlog.until > MISSING_MS) lane.isUnsure = true;
     if (lane.isUnsure) {
+      const backlog = await this.options.backlogOf(lane.index);
       lane.isUnsure = false;
-      try {
-        if (isOurs() && (await this.options.restore(lane.index)) > 0) lane.again = true;
-      } catch (cause) {
-        lane.isUnsure = true;
-        throw cause;
-      }
+      lane.backlog = backlog;
+      if (backlog) line.begin(backlog);
     }
     await held.refresh(lane.index);
     await delayed.refresh(lane.index);

@@ -15,6 +15,15 @@ export interface Next {
   readonly lines: string;
 }
 
+/** Batches that are worked on as MongoDB has them, whatever BullMQ has. */
+export interface Backlog {
+  /** Those that were appended up to then. */
+  readonly until: number;
+  readonly isOver: (batch: StoredBatch) => boolean;
+  /** Some were left out, because they are not over. */
+  isPartial: boolean;
+}
+
 interface Entry {
   readonly id: string;
   /** null: to be read, if the batch is still there. */
@@ -25,6 +34,8 @@ interface Entry {
 
 /** Batches that are read at a time: of at most 1 MB each. */
 const PAGE = 16;
+/** Names of batches that are read at a time. */
+const BACKLOG_PAGE = 256;
 /** Jobs that are fetched at a time. */
 const MOST_JOBS = 64;
 /** Of these, about. */
@@ -47,6 +58,9 @@ export class Line {
   /** By member: the number of its last batch that came this way. */
   private readonly last = new Map<string, number>();
 
+  private backlog: Backlog | null = null;
+  /** Where its next page begins. */
+  private behind: Pick<StoredBatch, '_id' | 'at'> = { _id: '', at: 0 };
   /** BullMQ gave all the jobs that it was asked for. */
   private hasMore = false;
   /** Of the jobs that were fetched last, on average. */
@@ -63,12 +77,22 @@ export class Line {
     for (const id of await this.jobs.active(this.lane)) this.admit(id, {});
   }
 
+  /** What this has comes before what BullMQ has. */
+  begin(backlog: Backlog): void {
+    this.backlog = backlog;
+    this.behind = { _id: '', at: Number.NEGATIVE_INFINITY };
+  }
+
   /** The next batch; null: there is none now. @param room how many messages are wanted, about. */
   async next(room: number): Promise<Next | null> {
     let most = this.hasMore ? MOST_JOBS : FEW;
     for (;;) {
       const next = await this.nextOfEntries();
       if (next) return next;
+      if (this.backlog) {
+        await this.admitBacklog(this.backlog);
+        continue;
+      }
       if (most === 0) return null;
       most = Math.max(1, Math.min(most, Math.ceil(room / this.size.messages), Math.ceil(MOST_CHARS / this.size.chars)));
       const found = await this.jobs.next(this.lane, most);
@@ -77,6 +101,21 @@ export class Line {
       for (const { id, data } of found) this.admit(id, data as Partial<JobData>);
       most = this.hasMore ? MOST_JOBS : 0;
     }
+  }
+
+  private async admitBacklog(backlog: Backlog): Promise<void> {
+    const { _id, at } = this.behind;
+    const found = await this.batches
+      .find(
+        { lane: this.lane, dueAt: null, $or: [{ at: { $gt: at, $lte: backlog.until } }, { at, _id: { $gt: _id } }] },
+        { projection: { lines: 0, counts: 0 } },
+      )
+      .sort({ at: 1, _id: 1 })
+      .limit(BACKLOG_PAGE)
+      .toArray();
+    for (const batch of found) if (backlog.isOver(batch)) this.admit(batch._id, {});
+    this.behind = found.at(-1) ?? this.behind;
+    if (found.length < BACKLOG_PAGE) this.backlog = null;
   }
 
   private measure(lines: readonly string[]): void {
@@ -103,7 +142,7 @@ export class Line {
     }
     this.last.set(member, n);
     if (last !== undefined && isSure && after <= last) this.entries.push({ id, lines: lines ?? null, behind: null });
-    else this.entries.push({ id, lines: null, behind: last ?? -1 });
+    else this.entries.push({ id, lines: null, behind: last ?? 0 });
   }
 
   private async nextOfEntries(): Promise<Next | null> {
@@ -114,8 +153,7 @@ export class Line {
         this.entries.shift();
         return { id: first.id, lines: first.lines };
       }
-      if (first.behind === null) await this.readFirst();
-      else await this.readUpTo(first, first.behind);
+      await this.read();
     }
   }
 
@@ -133,34 +171,46 @@ export class Line {
     for (const id of ids) this.known.delete(id);
   }
 
-  private async readFirst(): Promise<void> {
+  /** Reads the first entries, in one go. */
+  private async read(): Promise<void> {
     const unread: Entry[] = [];
     for (const entry of this.entries) {
-      if (entry.lines !== null || entry.behind !== null || unread.length === PAGE) break;
+      if (entry.lines !== null || unread.length === PAGE) break;
       unread.push(entry);
     }
-    const found = await this.batches.find({ _id: { $in: unread.map(({ id }) => id) } }, { projection: { lines: 1 } }).toArray();
+    const plain = unread.filter((entry) => entry.behind === null);
+    const [found, ...ranges] = await Promise.all([
+      plain.length > 0 ? this.batches.find({ _id: { $in: plain.map(({ id }) => id) } }, { projection: { lines: 1 } }).toArray() : [],
+      ...unread.flatMap((entry, index) => (entry.behind === null ? [] : [this.readUpTo(entry, entry.behind, index === 0 ? PAGE : 2)])),
+    ]);
     const lines = new Map(found.map((batch) => [batch._id, batch.lines]));
-    for (const entry of unread) entry.lines = lines.get(entry.id) ?? null;
-    const gone = unread.filter((entry) => entry.lines === null);
-    this.entries = this.entries.filter((entry) => !gone.includes(entry));
-    this.gone(gone.map(({ id }) => id));
+    const gone: string[] = [];
+    const read = unread.flatMap((entry): Entry[] => {
+      if (entry.behind !== null) return ranges.shift()!;
+      const text = lines.get(entry.id);
+      if (text === undefined) gone.push(entry.id);
+      return text === undefined ? [] : [{ ...entry, lines: text }];
+    });
+    this.entries.splice(0, unread.length, ...read);
+    this.gone(gone);
   }
 
-  private async readUpTo(first: Entry, behind: number): Promise<void> {
-    const { member } = batchName(first.id);
-    const from = batchId({ lane: this.lane, member, n: Math.max(behind, 0), delayed: false });
+  /** What the entry stands for, as far as `most` batches reach. */
+  private async readUpTo(entry: Entry, behind: number, most: number): Promise<Entry[]> {
+    const { member } = batchName(entry.id);
+    const from = batchId({ lane: this.lane, member, n: behind, delayed: false });
     const found = await this.batches
-      .find({ _id: behind < 0 ? { $gte: from, $lte: first.id } : { $gt: from, $lte: first.id } }, { projection: { lines: 1, n: 1 } })
+      .find({ _id: { $gt: from, $lte: entry.id } }, { projection: { lines: 1, n: 1 } })
       .sort({ _id: 1 })
-      .limit(PAGE)
+      .limit(most)
       .toArray();
     const last = found.at(-1);
-    const isAll = found.length < PAGE || last?._id === first.id;
-    const read = found.filter(({ _id }) => _id === first.id || !this.known.has(_id)).map(({ _id, lines }) => ({ id: _id, lines, behind: null }));
+    const isAll = found.length < most || last?._id === entry.id;
+    const read = found.filter(({ _id }) => _id === entry.id || !this.known.has(_id)).map(({ _id, lines }) => ({ id: _id, lines, behind: null }));
     for (const { id } of read) this.known.add(id);
-    this.entries.splice(0, 1, ...read, ...(isAll ? [] : [{ ...first, behind: last!.n }]));
-    if (isAll && last?._id !== first.id) this.gone([first.id]);
+    if (!isAll) return [...read, { ...entry, behind: last!.n }];
+    if (last?._id !== entry.id) this.gone([entry.id]);
+    return read;
   }
 
   private gone(ids: readonly string[]): void {

@@ -12,10 +12,6 @@ export interface OutboxOptions {
   readonly jobs: Jobs;
   readonly lanes: number;
   readonly now: () => number;
-  /** This process, as in `Transaction.member`. */
-  readonly member: () => string;
-  /** Members that have not been given up. */
-  readonly living: () => Promise<Iterable<string>>;
   /** They are in the lanes now. */
   readonly onAppended: (batches: readonly StoredBatch[]) => void;
   readonly onDispatched: (queues: readonly Dispatched[]) => void;
@@ -32,18 +28,13 @@ export interface Dispatched {
 const MOST_CHARS_IN_REDIS = 256_000;
 const ANSWER_MS = 3000;
 const PAGE = 256;
-/**
- * A transaction of a living member is over after this time, or nothing of that member goes on: until then a batch that is seen may have one before it that is not, and
- * which will be dispatched before it.
- */
-const SETTLED_MS = 10_000;
-
 /** New messages on their way into the lanes: batches in MongoDB, then their jobs in BullMQ; and jobs that should be there and are not. */
 export class Outbox {
   private readonly options: OutboxOptions;
   private readonly numbering = new Numbering();
   /** By lane and member: the number of the batch that was dispatched last. */
   private readonly last = new Map<string, number>();
+  private upTo = -1;
   private readonly adding = new WeakMap<readonly Dispatch[], Promise<void>>();
   /** What was tried once may have been added then, and worked on since. */
   private readonly tried = new WeakSet<Dispatch>();
@@ -94,42 +85,24 @@ export class Outbox {
   /** Adds what a member that is gone has committed and not dispatched. The same twice, or by several processes at once, is as good as once. */
   async adopt(member: string): Promise<void> {
     for (let lane = 0; lane < this.options.lanes; lane++) {
-      await this.addMissing(lane, this.options.batches.find({ _id: idsOf(lane, member) }, { projection: { dueAt: 1 } }).sort({ _id: 1 }), () => true);
+      const found = this.options.batches.find({ _id: idsOf(lane, member) }, { projection: { lines: 0, counts: 0 } }).sort({ _id: 1 });
+      await this.addMissing(lane, found, () => true);
     }
   }
 
-  /** Adds what a lane has and BullMQ has not, but for what its member is about to dispatch itself. Returns how many. */
-  async restore(lane: number): Promise<number> {
-    const { batches, jobs, living, member, now } = this.options;
-    // Nearly always nothing is missing, and two counts tell.
-    if ((await batches.countDocuments({ lane })) <= (await jobs.count(lane))) return 0;
-    const alive = new Set(await living());
-    const own = member();
-    const ownLast = this.last.get(keyOf(lane, own)) ?? -1;
-    const settledAt = now() - SETTLED_MS;
-    const isOver = ({ _id, at }: Pick<StoredBatch, '_id' | 'at'>): boolean => {
-      const { member: appender, n, delayed } = batchName(_id);
-      if (!alive.has(appender)) return true;
-      return appender === own && !delayed ? n <= ownLast : at <= settledAt;
-    };
-    // In the order of the index: what is not delayed first.
-    const found = batches.find({ lane }, { projection: { dueAt: 1, at: 1 } }).sort({ lane: 1, dueAt: 1, at: 1, _id: 1 });
-    return this.addMissing(lane, found, isOver);
+  /** Number of the last batch that was dispatched; -1: none was. */
+  dispatchedUpTo(): number {
+    return this.upTo;
   }
 
-  private async addMissing(
-    lane: number,
-    found: AsyncIterable<Pick<StoredBatch, '_id' | 'dueAt' | 'at'>>,
-    isOver: (batch: Pick<StoredBatch, '_id' | 'at'>) => boolean,
-  ): Promise<number> {
-    let added = 0;
-    let page: Pick<StoredBatch, '_id' | 'dueAt'>[] = [];
+  /** Adds those of these batches that BullMQ has no job for. */
+  async addMissing(lane: number, found: AsyncIterable<StoredBatch>, isOver: (batch: StoredBatch) => boolean): Promise<void> {
+    let page: StoredBatch[] = [];
     const add = async (): Promise<void> => {
       const dueAt = new Map(page.map((batch) => [batch._id, batch.dueAt]));
       const missing = await this.options.jobs.missing(lane, [...dueAt.keys()]);
       page = [];
       if (missing.length === 0) return;
-      added += missing.length;
       const jobs = missing.map((jobId) => ({ queue: queueOf(lane), jobId, data: {}, dueAt: dueAt.get(jobId) ?? null }));
       for (const job of jobs) this.tried.add(job);
       await this.add(jobs);
@@ -140,7 +113,6 @@ export class Outbox {
       if (page.length === PAGE) await add();
     }
     if (page.length > 0) await add();
-    return added;
   }
 
   private async add(jobs: readonly Dispatch[]): Promise<void> {
@@ -161,6 +133,7 @@ export class Outbox {
     const isFirst = !this.tried.has(job);
     this.tried.add(job);
     const { lane, member, n, delayed } = batchName(job.jobId);
+    if (isFirst) this.upTo = Math.max(this.upTo, n);
     if (delayed) return { ...(job.data as Partial<JobData>), after: isFirst ? 0 : null } satisfies JobData;
     const key = keyOf(lane, member);
     const after = isFirst ? (this.last.get(key) ?? 0) : null;

@@ -8,6 +8,7 @@ import { queueOf } from '#engine/queue/bullmq/batches.ts';
 import type { StoredDownlink } from '#engine/queue/bullmq/downlink-docs.ts';
 import { Downlinks } from '#engine/queue/bullmq/downlinks.ts';
 import type { StoredHeld } from '#engine/queue/bullmq/held.ts';
+import { Jobs } from '#engine/queue/bullmq/jobs.ts';
 import { BullQueue } from '#engine/queue/bullmq.ts';
 import { type Batch, laneOf } from '#engine/queue.ts';
 import { Committer, SLOTS, slotLease } from '#engine/store/mongo/committer.ts';
@@ -17,7 +18,7 @@ import type { Dispatch } from '#engine/store/mongo/transaction.ts';
 import { Work } from '#engine/work.ts';
 import { datas, device, within } from '#test/support/backend.ts';
 import { freshDatabase, type MongoServer, startMongo } from '#test/support/mongo.ts';
-import { type RedisServer, startRedis } from '#test/support/redis.ts';
+import { type RedisOptions, type RedisServer, startRedis } from '#test/support/redis.ts';
 
 export const LANES = 2;
 
@@ -27,8 +28,8 @@ export interface Servers {
   close(): Promise<void>;
 }
 
-export async function startServers(): Promise<Servers> {
-  const [mongo, redis] = await Promise.all([startMongo(), startRedis()]);
+export async function startServers({ fsync = 'always' }: Pick<RedisOptions, 'fsync'> = {}): Promise<Servers> {
+  const [mongo, redis] = await Promise.all([startMongo(), startRedis({ fsync })]);
   return {
     mongo,
     redis,
@@ -47,8 +48,8 @@ export interface Member {
   commit(fill: (work: Work) => void): Promise<void>;
   /** As if the process ended here: what it has in memory is gone, its leases are not. */
   drop(): Promise<void>;
-  /** It waits there until the returned function is called. */
-  hang(point: 'dispatch'): () => void;
+  /** From now on it dispatches nothing, until the returned function is called. */
+  hang(): () => void;
 }
 
 export interface Installation {
@@ -62,6 +63,8 @@ export interface Installation {
   /** It is given up: nothing it still commits counts, and its jobs are added by another. */
   bury(dead: Member, by: Member): Promise<void>;
   jobs(lane: number, state: 'wait' | 'active' | 'delayed'): Promise<string[]>;
+  /** BullMQ as somebody else uses it, who knows nothing of leases. */
+  readonly others: Jobs;
   close(): Promise<void>;
 }
 
@@ -176,11 +179,13 @@ export async function install({ mongo, redis }: Servers, { now = Date.now, lanes
     batches,
     held,
     redis: admin,
+    others: new Jobs({ connection: admin, prefix: name, log: () => {} }),
     start,
     async grant(lane, to) {
       const before = holders.get(lane);
       const epoch = (epochs.get(lane) ?? 0) + 1;
-      await collections.leases.updateOne({ _id: `lane:${lane}` }, { $set: { owner: to.id, epoch } }, { upsert: true });
+      // As in `leases.ts`: a transaction that sets the mark which is there already would change nothing, and conflict with nothing.
+      await collections.leases.updateOne({ _id: `lane:${lane}` }, { $set: { owner: to.id, epoch }, $unset: { mark: '' } }, { upsert: true });
       holders.set(lane, to.id);
       epochs.set(lane, epoch);
       if (before) members.get(before)?.queue.closeLane(lane);
@@ -192,7 +197,7 @@ export async function install({ mongo, redis }: Servers, { now = Date.now, lanes
     },
     async jobs(lane, state) {
       const key = `${name}:${queueOf(lane)}:${state}`;
-      return state === 'delayed' ? admin.zrange(key, 0, -1) : (await admin.lrange(key, 0, -1)).reverse();
+      return state === 'delayed' ? admin.zrange(key, '0', '-1') : (await admin.lrange(key, 0, -1)).reverse();
     },
     async close() {
       for (const member of [...members.values()]) await member.drop();
