@@ -1,4 +1,4 @@
-import { type Product, startProduct } from '../test/support/product.ts';
+import type { Product } from '../test/support/product.ts';
 import {
   createDownlinkConverter,
   createInboundIntegration,
@@ -14,7 +14,7 @@ import {
   storedNumbers,
 } from '../test/support/tenant.ts';
 import { HttpConnection, requestHead } from './load.ts';
-import { type BenchOptions, mean, quantile, type Result, type Row, thousands } from './measure.ts';
+import { type BenchOptions, mean, productOf, quantile, type Result, type Row, thousands } from './measure.ts';
 import { answerFlow, installNodeRed, startNodeRed } from './node-red.ts';
 import { DECODER, publication } from './plant.ts';
 
@@ -37,7 +37,7 @@ interface Turn {
  */
 export default async function answer(options: BenchOptions): Promise<Result> {
   const count = (options.short ? 240 : 960) * CONNECTIONS;
-  const product = await startProduct({ nodeFlags: options.nodeFlags });
+  const product = await productOf(options);
   let nodeRed: Awaited<ReturnType<typeof startNodeRed>> | null = null;
   try {
     const uplink = await createUplinkConverter(product, 'bench up', DECODER);

@@ -1,5 +1,4 @@
 import { connectAsync } from 'mqtt';
-import { startProduct } from '../test/support/product.ts';
 import { startMosquitto } from '../test/support/servers.ts';
 import {
   activeIntegration,
@@ -15,7 +14,7 @@ import {
   saveChain,
 } from '../test/support/tenant.ts';
 import { connectPublisher, HttpConnection, requestHead } from './load.ts';
-import { type BenchOptions, latencyRow, quantile, type Result } from './measure.ts';
+import { type BenchOptions, latencyRow, productOf, quantile, type Result } from './measure.ts';
 import { DECODER, publication } from './plant.ts';
 
 const ENCODER = `return { contentType: 'JSON', data: JSON.stringify(msg), metadata: { topic: 'bench/' + metadata.deviceName + '/config' } };`;
@@ -24,7 +23,7 @@ const ENCODER = `return { contentType: 'JSON', data: JSON.stringify(msg), metada
 export default async function downlink(options: BenchOptions): Promise<Result> {
   const count = options.short ? 500 : 3000;
   const broker = await startMosquitto();
-  const product = await startProduct({ nodeFlags: options.nodeFlags });
+  const product = await productOf(options);
   try {
     const uplink = await createUplinkConverter(product, 'bench up', DECODER);
     const down = await createDownlinkConverter(product, 'bench down', ENCODER);

@@ -1,6 +1,5 @@
-import { startProduct } from '../test/support/product.ts';
 import { activeIntegration, createMqttIntegration, createUplinkConverter } from '../test/support/tenant.ts';
-import { type BenchOptions, latencyRow, quantile, type Result } from './measure.ts';
+import { type BenchOptions, latencyRow, productOf, quantile, type Result } from './measure.ts';
 import { startPeer } from './peer.ts';
 import { DECODER, publication, uplinkChain } from './plant.ts';
 
@@ -10,7 +9,7 @@ const PER_SECOND = 1000;
 export default async function latency(options: BenchOptions): Promise<Result> {
   const seconds = options.short ? 10 : 60;
   const peer = await startPeer();
-  const product = await startProduct({ nodeFlags: options.nodeFlags });
+  const product = await productOf(options);
   try {
     await uplinkChain(product);
     const uplink = await createUplinkConverter(product, 'bench up', DECODER);

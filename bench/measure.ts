@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { loadavg } from 'node:os';
+import { type Product, startProduct } from '../test/support/product.ts';
 
 /** What a workload hands back: rows of one table. */
 export interface Row {
@@ -16,6 +17,8 @@ export interface Result {
 }
 
 export interface BenchOptions {
+  /** Embedded unless it says otherwise. */
+  readonly start?: () => Promise<Product>;
   /** Smaller counts: each workload under a minute, figures with more noise. */
   readonly short: boolean;
   /** Without the peer. */
@@ -25,6 +28,9 @@ export interface BenchOptions {
   /** Largest count of unacknowledged messages of the broker; Mosquitto's default is 20. */
   readonly inFlight: number;
 }
+
+/** The product that a workload is run on. */
+export const productOf = (options: BenchOptions): Promise<Product> => options.start?.() ?? startProduct({ nodeFlags: options.nodeFlags });
 
 export function quantile(sorted: readonly number[], q: number): number {
   return sorted[Math.min(sorted.length - 1, Math.floor(q * sorted.length))] ?? Number.NaN;

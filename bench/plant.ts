@@ -15,7 +15,7 @@ import {
   storedNumbers,
 } from '../test/support/tenant.ts';
 import { connectPublisher, type Publication } from './load.ts';
-import type { BenchOptions } from './measure.ts';
+import { type BenchOptions, productOf } from './measure.ts';
 
 /** What all uplink workloads share: messages of thermometers, the converter that decodes them, the chain that stores them. */
 
@@ -72,14 +72,10 @@ export const brokerConf = (options: BenchOptions): string[] => [`max_inflight_me
 /** Product, broker, MQTT integration and chain. */
 export async function startPlant(
   options: BenchOptions,
-  {
-    debug = false,
-    chain,
-    product: settings = {},
-  }: { debug?: boolean; chain?: (product: Product) => Promise<unknown>; product?: ProductOptions } = {},
+  { debug = false, chain, product: settings }: { debug?: boolean; chain?: (product: Product) => Promise<unknown>; product?: ProductOptions } = {},
 ): Promise<Plant> {
   const broker = await startMosquitto({ conf: brokerConf(options) });
-  const product = await startProduct({ nodeFlags: options.nodeFlags, ...settings });
+  const product = settings ? await startProduct({ nodeFlags: options.nodeFlags, ...settings }) : await productOf(options);
   await (chain ? chain(product) : uplinkChain(product, { debug }));
   const uplink = await createUplinkConverter(product, 'bench up', DECODER);
   const integration = await createMqttIntegration(product, { name: 'bench', uplink, port: broker.port, filters: ['ours/+/up'] });
