@@ -40,7 +40,7 @@ describe('downlinks over two processes', { skip: missing('mongo') || missing('re
   const make = (fields: Partial<Downlink> = {}) => downlink({ tenantId, integrationId, entity, expiresAt: FAR, ...fields });
   const ids = (list: readonly Downlink[] | null) => list?.map(({ id }) => id);
   const takes = async (process: Process, max = 10) =>
-    ids(await within(process.downlinks.take(integrationId, max, new AbortController().signal), `taking in ${process.member}`, 3000));
+    ids(await within(process.downlinks.take(integrationId, max, new AbortController().signal), `taking in ${process.member}`, 10_000));
   const pendingId = async (process: Process) => (await process.downlinks.takePending(integrationId, [entity.id]))?.id;
   const stateOf = async (of: Downlink) => (await a.downlinks.one(tenantId, of.id))?.state;
   const ledger = async () => {
@@ -163,18 +163,33 @@ describe('downlinks over two processes', { skip: missing('mongo') || missing('re
     assert.equal(await pendingId(b), newer.id);
   });
 
-  test('two that expire at the same time count each once', async () => {
+  test('one process at a time expires, in steps', async () => {
     const list = Array.from({ length: 510 }, () => make({ policy: 'fifo', entity: device(), expiresAt: 5000 }));
     await a.create(...list);
     const claimed = make({ policy: 'fifo', expiresAt: 5000 });
     await b.create(claimed);
     assert.equal(await pendingId(b), claimed.id);
-    const counts = await Promise.all([a.downlinks.expire(5000), b.downlinks.expire(5000)]);
-    assert.deepEqual(counts.sort(), [0, 510]);
+    const meanwhile: number[] = [];
+    a.beforeStep = async () => meanwhile.push(await b.downlinks.expire(5000));
+    assert.equal(await a.downlinks.expire(5000), 510);
+    assert.deepEqual(meanwhile, [0, 0]);
     assert.deepEqual(await ledger(), { created: 511, sent: 0, pending: 1, replaced: 0, expired: 510, failed: 0 });
     assert.equal(await stateOf(claimed), 'QUEUED');
     // Its job is due.
     await left({ waiting: 1 });
+  });
+
+  test('two that expire at the same time, because Redis forgot whose turn it is, count each once', async () => {
+    const list = Array.from({ length: 5 }, () => make({ policy: 'fifo', expiresAt: 5000 }));
+    await a.create(...list);
+    const meanwhile: number[] = [];
+    a.beforeStep = async () => {
+      await processes.forget();
+      meanwhile.push(await b.downlinks.expire(5000));
+    };
+    assert.equal(await a.downlinks.expire(5000), 0);
+    assert.deepEqual(meanwhile, [5]);
+    assert.deepEqual(await ledger(), { created: 5, sent: 0, pending: 0, replaced: 0, expired: 5, failed: 0 });
   });
 
   test('one that is claimed while it is about to expire is left to its taker', async () => {
