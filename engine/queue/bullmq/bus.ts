@@ -29,13 +29,24 @@ export class Bus {
   private readonly publisher: Redis;
   private readonly subscriber: Redis;
   private readonly timer: NodeJS.Timeout;
-  private underWay = 0;
+  /** Connections that have not answered yet whether they work. */
+  private readonly asked = new Set<Redis>();
+  /** On the connection of now. */
+  private underWay = { words: 0 };
 
   constructor(options: BusOptions) {
     this.options = { answerMs: 5000, onProblem: () => {}, ...options };
     this.publisher = this.options.connect();
     this.subscriber = this.options.connect();
     for (const connection of [this.publisher, this.subscriber]) connection.on('error', () => {}); // It connects again by itself; who must know asks Redis (`monitor.ts`).
+    // A word is for now: what Redis has not taken is not said later. Then nobody answers it any more, either.
+    this.publisher.options.enableOfflineQueue = false;
+    this.publisher.options.autoResendUnfulfilledCommands = false;
+    this.publisher.on('close', () => {
+      this.underWay = { words: 0 };
+      this.asked.delete(this.publisher);
+    });
+    this.subscriber.on('close', () => this.asked.delete(this.subscriber));
     // All of them at each connect, whatever the connection remembers of the one before.
     this.subscriber.on('ready', () => this.ask([...this.listeners.keys()]));
     this.subscriber.on('message', (channel: string, text: string) => this.heard(channel, text));
@@ -50,13 +61,14 @@ export class Bus {
   publish(topic: string, data: unknown, fromProcessId: string): void {
     const text = JSON.stringify({ source: this.source, from: fromProcessId, data: data ?? null });
     this.tell(topic, JSON.parse(text).data, fromProcessId);
-    if (this.publisher.status !== 'ready' || this.underWay >= MOST_UNDER_WAY) return;
-    this.underWay++;
+    if (this.publisher.status !== 'ready' || this.underWay.words >= MOST_UNDER_WAY) return;
+    const { underWay } = this;
+    underWay.words++;
     this.publisher
       .publish(this.channel(topic), text)
       .catch(() => {}) // Redis went away: dropped.
       .finally(() => {
-        this.underWay--;
+        underWay.words--;
       });
   }
 
@@ -108,13 +120,17 @@ export class Bus {
   }
 
   private probe(connection: Redis): void {
-    if (connection.status !== 'ready') return;
+    if (connection.status !== 'ready' || this.asked.has(connection)) return;
+    this.asked.add(connection);
     const late = setTimeout(() => connection.disconnect(true), this.options.answerMs);
     late.unref();
     connection
       .ping()
       .catch(() => {}) // It is being made anew already.
-      .finally(() => clearTimeout(late));
+      .finally(() => {
+        clearTimeout(late);
+        this.asked.delete(connection);
+      });
   }
 
   private channel(topic: string): string {

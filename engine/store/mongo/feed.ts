@@ -53,8 +53,6 @@ export class Feed implements Part {
   /** The documents in which changes of ours are. */
   private readonly idsOf = new WeakMap<readonly Change[], readonly string[]>();
   private number = 0;
-  /** What comes from the bus meanwhile is what we say ourselves: its listeners here are called at once. */
-  private publishing = false;
   /** Clock of the MongoDB server minus ours. */
   private aheadMs = 0;
   /** Up to where all is known but for what an overlap has still to show; by the server's clock. */
@@ -101,9 +99,7 @@ export class Feed implements Part {
 
   /** After the commit. @param changes those of the transaction, the same array. */
   publish(changes: readonly Change[]): void {
-    this.publishing = true;
     this.options.bus.publish(TOPIC, { ids: this.idsOf.get(changes) ?? [], changes }, this.options.member());
-    this.publishing = false;
   }
 
   async close(): Promise<void> {
@@ -146,8 +142,8 @@ export class Feed implements Part {
     return time;
   }
 
+  /** Our own words too: the listeners of this process have been told of those, and they are known. */
   private heard(data: unknown): void {
-    if (this.publishing) return;
     const word = data as { ids?: unknown; changes?: unknown } | null;
     if (!isTexts(word?.ids) || !isChanges(word?.changes)) return;
     this.tell(word.ids, this.options.now() + this.aheadMs, word.changes);

@@ -81,8 +81,8 @@ export class Members implements Cluster {
   private readonly burials = new Set<string>();
   private member = '';
   private joinedAt = 0;
-  /** Ours is what others say it is; false until we know that nobody has given us up. */
-  private given = false;
+  /** False: not joined yet, or given up by the others. */
+  private belongs = false;
   /** When the last beat that succeeded was sent. */
   private beatenAt = Number.NEGATIVE_INFINITY;
   private beat = 0;
@@ -212,7 +212,7 @@ export class Members implements Cluster {
     this.unsubscribe();
     try {
       const seen = { _id: this.member, state: 'alive', beat: this.beat, by: null } as const;
-      if (this.given) await this.within(bury(this.burial(), seen, this.member), 2 * this.options.giveUpMs);
+      if (this.belongs) await this.within(bury(this.burial(), seen, this.member), 2 * this.options.giveUpMs);
       this.publish(WAKE, null);
     } catch (cause) {
       // The others find that we are gone.
@@ -222,14 +222,14 @@ export class Members implements Cluster {
   }
 
   private isSure(): boolean {
-    return this.given && this.options.elapsed() - this.beatenAt < this.options.giveUpMs;
+    return this.belongs && this.options.elapsed() - this.beatenAt < this.options.giveUpMs;
   }
 
   private async turn(): Promise<void> {
-    if (this.given && (await this.showLife())) await this.roster.look();
-    else this.given = false;
-    if (!this.given || !this.hasSlots()) {
-      this.given = false;
+    if (this.belongs && (await this.showLife())) await this.roster.look();
+    else this.belongs = false;
+    if (!this.belongs || !this.hasSlots()) {
+      this.belongs = false;
       // What was ours is at others by now, or will be: all of it ends here before anything is taken anew.
       await this.abandon();
       await this.join();
@@ -281,7 +281,7 @@ export class Members implements Cluster {
     this.beatenAt = at;
     this.notesChanged = this.notes.size > 0;
     for (const [kind, holder] of this.holders) this.holdings.set(kind, this.holding(kind, holder));
-    this.given = true;
+    this.belongs = true;
     this.publish(WAKE, null);
   }
 

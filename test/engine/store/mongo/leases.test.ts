@@ -93,8 +93,9 @@ describe('cluster: who is there and who does what', { skip: missing('mongo') || 
   });
 
   test('nothing is given on before it has ended', async (t) => {
-    const { start } = installation(t);
     const ending = Promise.withResolvers<void>();
+    t.after(() => ending.resolve());
+    const { start } = installation(t);
     const a = await start({ revoked: () => ending.promise });
     await even([a], 'all');
     const b = await start();
@@ -163,11 +164,18 @@ describe('cluster: who is there and who does what', { skip: missing('mongo') || 
     });
     const late = committer.commit(new Work());
     await inside.promise;
+    await a.db.collections.leases.updateOne({ _id: 'lane:15' }, { $set: { mark: 1 } });
     const before = a.members.id();
     a.halt();
     const b = await start();
     await eventually(() => b.running.lane.size === 16, 'taken over although a transaction is open on them', BOUND_MS);
     assert.equal(a.members.leaseOf('lane', '3'), null);
+    const taken = { _id: 'lane:15', owner: b.members.id(), epoch: 3 };
+    assert.deepEqual(
+      await b.db.collections.leases.findOne({ _id: 'lane:15' }),
+      taken,
+      'without the mark, so that the first transaction of the new holder changes it',
+    );
     goOn.resolve();
     await assert.rejects(late, Fenced);
     assert.equal(await facts.countDocuments(), 0);
@@ -272,6 +280,21 @@ describe('cluster: who is there and who does what', { skip: missing('mongo') || 
     await eventually(() => a.log.includes('granted integration:y 4') && a.log.includes('revoked integration:y'), 'held, and given: nobody wants it');
     await a.db.collections.leases.updateOne({ _id: 'integration:x' }, { $inc: { epoch: 1 } });
     await eventually(() => a.log.includes('revoked integration:x') && a.log.includes('granted integration:x 2'), 'under the new epoch');
+  });
+
+  test('who leaves may still commit when its lanes are at others already', async (t) => {
+    const { start } = installation(t);
+    const a = await start();
+    const b = await start();
+    await even([a, b], 'two');
+    await a.members.leave();
+    await even([b], 'all at the other');
+    const slots = await b.db.collections.leases.find(slotLeases(a.members.id())).toArray();
+    assert.deepEqual(
+      slots.map(({ owner, epoch }) => [owner, epoch]),
+      Array(2).fill([a.members.id(), 1]),
+    );
+    assert.deepEqual([a.running.lane.size, (await b.members.processes()).length], [0, 2]);
   });
 
   test('who leaves has nothing left behind', async (t) => {
