@@ -127,9 +127,12 @@ export class Held {
         .sort({ originator: 1, pos: 1 })
         .limit(Math.min(most, room - messages.length))
         .toArray();
-      for (const [originator, list] of Map.groupBy(rows, (row) => row.originator)) {
+      const found = Map.groupBy(rows, (row) => row.originator);
+      if (found.size < originators.length) this.doubt(lane);
+      for (const [originator, list] of found) {
         const later = list.findIndex((row) => row.notBefore > now);
         const ready = later < 0 ? list : list.slice(0, later);
+        if (ready.length === 0) this.doubt(lane);
         if (ready.length === 0) continue;
         messages.push(...ready.map((row) => decodeMessage(row.line)));
         takes.push({ originator, positions: ready.map((row) => row.pos) });

@@ -78,6 +78,8 @@ interface Lane {
 
 /** A wake-up that was lost costs no more than that. */
 const POLL_MS = 500;
+/** What was due when nobody looked. */
+const SOON_MS = 20;
 /** Whoever does not want to wait any more waits so long for the look that is under way. */
 const LEAVE_MS = 1000;
 /** What is found nowhere for so long may be missing. */
@@ -263,32 +265,32 @@ export class Lanes {
     const waiter = lane.waiters[0]!;
     this.look(lane, waiter, isPoll)
       // One of the servers is away, which the backend's health says.
-      .catch(() => {})
-      .finally(() => {
+      .catch(() => POLL_MS)
+      .then((idleMs) => {
         lane.isLooking = false;
         if (waiter.isLeaving && lane.waiters[0] === waiter) {
           lane.waiters.shift();
           waiter.resolve(null);
         }
         if (lane.again || lane.waiters[0] !== waiter) this.serve(lane);
-        if (!lane.isLooking && !lane.out && !this.closed && lane.waiters.length > 0)
-          lane.timer = setTimeout(() => this.serve(lane, true), this.idleMs(lane));
+        if (!lane.isLooking && !lane.out && !this.closed && lane.waiters.length > 0) lane.timer = setTimeout(() => this.serve(lane, true), idleMs);
       });
   }
 
-  private idleMs(lane: Lane): number {
+  private idleMs(lane: number): number {
     const { held, delayed, now } = this.options;
-    const dueAt = Math.min(delayed.dueAt(lane.index), ...Array.from(held.of(lane.index).values(), (list) => list.dueAt));
+    const dueAt = Math.min(delayed.dueAt(lane), ...Array.from(held.of(lane).values(), (list) => list.dueAt));
     // A millisecond later, because clocks of timers are a little early.
-    return Math.min(Math.max(1, dueAt - now() + 1), POLL_MS);
+    const ms = dueAt - now() + 1;
+    return ms > 0 ? Math.min(ms, POLL_MS) : SOON_MS;
   }
 
-  private async look(lane: Lane, waiter: Waiter, isPoll: boolean): Promise<void> {
-    const { leaseOf, held, delayed, now, oldestOf, settle } = this.options;
+  /** Returns when to look again if nobody says so before. */
+  private async look(lane: Lane, waiter: Waiter, isPoll: boolean): Promise<number> {
+    const { leaseOf, held, delayed, now, oldestOf } = this.options;
     const lease = leaseOf(lane.index);
-    if (lane.lease?.epoch !== lease?.epoch) this.forget(lane);
-    if (!lease) return;
-    if (!lane.lease) await this.open(lane, lease);
+    if (!lease) return POLL_MS;
+    if (lane.lease?.epoch !== lease.epoch) await this.open(lane, lease);
     const isOurs = (): boolean => lane.lease?.epoch === lease.epoch && leaseOf(lane.index)?.epoch === lease.epoch;
     const { line } = lane;
     if (isPoll) {
@@ -296,41 +298,46 @@ export class Lanes {
       if (now() - (oldestOf(lane.index) ?? now()) > MISSING_MS) lane.isUnsure = true;
     }
     if (lane.backlog?.isPartial && now() - lane.backlog.until > MISSING_MS) lane.isUnsure = true;
-    if (lane.isUnsure) {
-      const backlog = await this.options.backlogOf(lane.index);
-      lane.isUnsure = false;
-      lane.backlog = backlog;
-      if (backlog) line.begin(backlog);
-    }
+    if (lane.isUnsure) await this.restore(lane, line);
     await held.refresh(lane.index);
     await delayed.refresh(lane.index);
-    if (!isOurs()) return;
+    if (!isOurs()) return POLL_MS;
     const gathered = await this.gather(lane.index, line, waiter.max);
-    if (!gathered || !isOurs()) return;
-    const { messages, taken, takes, aside } = gathered;
-    if (lane.waiters[0] !== waiter && messages.length > 0) {
-      // Whoever asked has gone: as if nobody had.
-      line.back(taken);
-      return;
-    }
+    if (!gathered) return this.idleMs(lane.index);
+    // Unless whoever asked has gone, or it may not be worked on here any more: then it is as if nobody had asked.
+    if (isOurs() && (lane.waiters[0] === waiter || gathered.messages.length === 0)) this.give(lane, lease, gathered);
+    else line.back(gathered.taken);
+    return POLL_MS;
+  }
+
+  private give(lane: Lane, lease: Lease, { messages, taken, takes, aside }: Gathered): void {
     const batches = taken.map(({ id, total }) => ({ id, delayed: isDelayed(id), total }));
-    lane.out = { lane: lane.index, messages, token: { lease, line, batches, held: takes, aside, state: 'out' } satisfies Token };
-    if (messages.length > 0) {
-      lane.waiters.shift();
-      waiter.resolve(lane.out);
-      return;
+    const batch = { lane: lane.index, messages, token: { lease, line: lane.line, batches, held: takes, aside, state: 'out' } satisfies Token };
+    lane.out = batch;
+    if (messages.length > 0) lane.waiters.shift()!.resolve(batch);
+    else this.options.settle(batch).catch(() => setTimeout(() => this.giveBack(batch), POLL_MS));
+  }
+
+  private async restore(lane: Lane, line: Line): Promise<void> {
+    lane.isUnsure = false;
+    try {
+      lane.backlog = await this.options.backlogOf(lane.index);
+    } catch (cause) {
+      lane.isUnsure = true;
+      throw cause;
     }
-    const batch = lane.out;
-    settle(batch).catch(() => setTimeout(() => this.giveBack(batch), POLL_MS));
+    if (lane.backlog) line.begin(lane.backlog);
   }
 
   /** What others had taken, and not completed, comes first. */
   private async open(lane: Lane, lease: Lease): Promise<void> {
-    const line = this.newLine(lane.index);
+    this.forget(lane);
+    const { line } = lane;
     await this.options.held.load(lane.index);
     await this.options.delayed.load(lane.index);
     await line.admitActive();
-    lane.line = line;
+    // Unless it was given away meanwhile.
+    if (lane.line !== line) return;
     lane.lease = lease;
     lane.isUnsure = true;
   }

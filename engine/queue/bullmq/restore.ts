@@ -37,6 +37,9 @@ const ANSWER_MS = 1500;
 const ASK_AGAIN_MS = 250;
 /** Of a member that does not answer: its transactions are over after this time, or nothing of it goes on. */
 const SETTLED_MS = 10_000;
+/** Batches that are looked up in Redis. */
+const SUSPECTS = 512;
+const FACTS = { lines: 0, counts: 0 } as const;
 
 /**
  * After a lane was given or the connection to Redis was lost: does BullMQ have all that MongoDB has? A batch that its member is about to dispatch is no missing one: one
@@ -64,9 +67,15 @@ export class Restore {
   /** Null: nothing is missing. Delayed batches that BullMQ lacks are added to it; all others are to be worked on from MongoDB, in the order in which they came. */
   async backlogOf(lane: number): Promise<Backlog | null> {
     const { batches, jobs, outbox, now, living } = this.options;
-    // Nearly always nothing is missing, and two counts tell.
-    if ((await batches.countDocuments({ lane })) <= (await jobs.count(lane))) return null;
     const until = now();
+    const suspects = await this.suspectsOf(lane);
+    const missing = new Set(
+      await jobs.missing(
+        lane,
+        suspects.map(({ _id }) => _id),
+      ),
+    );
+    if (missing.size === 0) return null;
     const alive = new Set(await living());
     this.asking ??= this.ask(alive).finally(() => {
       this.asking = null;
@@ -83,10 +92,24 @@ export class Restore {
         return isOver;
       },
     };
-    await outbox.addMissing(lane, batches.find({ lane, dueAt: { $ne: null } }, { projection: { lines: 0, counts: 0 } }), (batch) =>
-      backlog.isOver(batch),
-    );
+    // Nearly always the rest is on its way.
+    if (!suspects.some((batch) => missing.has(batch._id) && backlog.isOver(batch)) && !backlog.isPartial) return null;
+    await outbox.addMissing(lane, batches.find({ lane, dueAt: { $ne: null } }, { projection: FACTS }), (batch) => backlog.isOver(batch));
     return backlog;
+  }
+
+  /** What is missing if anything is: a Redis that was stopped hard has lost what came last, one without its data everything. */
+  private async suspectsOf(lane: number): Promise<StoredBatch[]> {
+    const { batches } = this.options;
+    const found = await Promise.all(
+      [
+        [{ lane, dueAt: null }, { at: -1, _id: -1 }, SUSPECTS] as const,
+        [{ lane, dueAt: null }, { at: 1, _id: 1 }, 1] as const,
+        [{ lane, dueAt: { $ne: null } }, { at: -1, _id: -1 }, SUSPECTS] as const,
+        [{ lane, dueAt: { $ne: null } }, { dueAt: 1 }, 1] as const,
+      ].map(([filter, sort, limit]) => batches.find(filter, { projection: FACTS }).sort(sort).limit(limit).toArray()),
+    );
+    return found.flat();
   }
 
   close(): void {
