@@ -4,13 +4,25 @@ import { newId } from '#engine/id.ts';
 import { type EntityRef, withChanges } from '#engine/message.ts';
 import { datas, message, within } from '#test/support/backend.ts';
 import { eventually } from '#test/support/wait.ts';
-import { drain, finish, type Installation, install, type Member, originatorOf, type Servers, startServers, take, takeNow } from './rig.ts';
+import {
+  drain,
+  finish,
+  type Installation,
+  install,
+  type Member,
+  missingServer,
+  originatorOf,
+  type Servers,
+  startServers,
+  take,
+  takeNow,
+} from './rig.ts';
 
 const LANE = 0;
 const FAR = 4_000_000_000_000;
 
 /** Processes that end at any line, and a Redis that goes away or forgets everything: nothing is lost, nothing happens twice, the order holds. */
-describe('faults of the queue on Redis and MongoDB', () => {
+describe('faults of the queue on Redis and MongoDB', { skip: missingServer() }, () => {
   let servers: Servers;
   let installation: Installation;
   let first: Member;
@@ -46,11 +58,10 @@ describe('faults of the queue on Redis and MongoDB', () => {
     await append(second, '2');
     const batch = await take(first, LANE, 1);
     // The transaction is all that happens.
-    await installation.redis.config('SET', 'maxmemory', '0');
     first.redis.disconnect();
     await finish(first, batch);
     await first.drop();
-    assert.equal((await installation.jobs(LANE, 'active')).length >= 1, true, 'its job is still active');
+    assert.ok((await installation.jobs(LANE, 'active')).length > 0, 'its job is still active');
     await installation.bury(first, second);
     await installation.grant(LANE, second);
     assert.deepEqual(await drain(second, LANE), ['2']);
@@ -60,9 +71,10 @@ describe('faults of the queue on Redis and MongoDB', () => {
   test('killed between the transaction and the dispatch: whoever buries it dispatches, in order, and before the lane is given on', async () => {
     await append(second, '0');
     second.hang();
-    const asked = [append(second, '1'), append(second, '2')];
-    await eventually(async () => (await stored()) === 3 || (await stored()) === 2, 'they are committed');
-    for (const answer of asked) answer.catch(() => {});
+    for (const [index, text] of ['1', '2'].entries()) {
+      append(second, text).catch(() => {}); // Nobody is there any more to be answered.
+      await eventually(async () => (await stored()) === index + 2, 'it is committed');
+    }
     await second.drop();
     const third = await installation.start();
     await append(first, 'between');
@@ -104,11 +116,7 @@ describe('faults of the queue on Redis and MongoDB', () => {
       await finish(first, batch);
     }
     assert.ok(Date.now() >= dueAt);
-    const others = got.filter((text) => text !== 'later');
-    assert.deepEqual(
-      [others.filter((text) => ['b3', 'b5'].includes(text)), others.filter((text) => ['b2', 'b4'].includes(text)), got.length],
-      [['b3', 'b5'], ['b2', 'b4'], 5],
-    );
+    assert.deepEqual([got.filter((text) => text !== 'later'), got.length], [['b2', 'b3', 'b4', 'b5'], 5]);
     assert.deepEqual([await stored(), await takeNow(first, LANE), first.queue.depth().held], [0, null, 2]);
   });
 
@@ -159,12 +167,12 @@ describe('faults of the queue on Redis and MongoDB', () => {
     assert.deepEqual(await installation.jobs(LANE, 'wait'), [jobs[0]!.jobId]);
   });
 
-  test('a member whose transactions end out of order is not overtaken by itself when jobs are restored', async () => {
+  test('what its living member is about to dispatch is left to it, whatever Redis may have lost', async () => {
     const release = second.hang();
     const asked = append(second, '1');
     await eventually(async () => (await stored()) === 1, 'it is committed');
     first.queue.redisRestarted();
-    assert.equal(await takeNow(first, LANE), null, 'its member lives and will dispatch it');
+    assert.equal(await takeNow(first, LANE), null, 'one before it may still be under way');
     release();
     await asked;
     assert.deepEqual(await drain(first, LANE), ['1']);

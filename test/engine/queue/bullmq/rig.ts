@@ -19,8 +19,12 @@ import { Work } from '#engine/work.ts';
 import { datas, device, within } from '#test/support/backend.ts';
 import { freshDatabase, type MongoServer, startMongo } from '#test/support/mongo.ts';
 import { type RedisOptions, type RedisServer, startRedis } from '#test/support/redis.ts';
+import { missing } from '#test/support/servers.ts';
 
 export const LANES = 2;
+
+/** For `describe(…, { skip })`: what is not there. */
+export const missingServer = (): string | false => missing('redis') || missing('mongo');
 
 export interface Servers {
   readonly mongo: MongoServer;
