@@ -8,16 +8,29 @@ import { decodeMessage, encodeMessage } from '#engine/queue/messages.ts';
 import { laneOf } from '#engine/queue.ts';
 import type { Counter } from '#engine/store.ts';
 import { type Kind, PAGE_CHARS, PAGE_ROWS, type RecordPage, type Records } from '#engine/transfer.ts';
-import { cellOf, fromCell, typeNumber } from '../values.ts';
+import { fromCell } from '../values.ts';
 import { type StoredAttribute, storedAttribute } from './attributes.ts';
 import type { Collections } from './database.ts';
 import { storedDeadLetter, toDeadLetter } from './dead-letters.ts';
 import { storedDoc, toDoc } from './docs.ts';
 import { storedEvent, toEvent } from './events.ts';
 import { storedRelation, toRelation } from './relations.ts';
-import { decodeKey, encodeKey, type LatestCell, type StoredLatest, type StoredSample, sampleId, type Values } from './samples.ts';
+import {
+  decodeKey,
+  encodeKey,
+  endOf,
+  entityOfLatest,
+  entityOfSample,
+  kindOf,
+  type LatestCell,
+  latestId,
+  type StoredLatest,
+  type StoredSample,
+  sampleId,
+  storedValue,
+  toValue,
+} from './samples.ts';
 import { Scan } from './scan.ts';
-import { kindOf } from './telemetry.ts';
 
 /** How the records of one kind are documents. */
 export interface Table<K extends Kind> {
@@ -263,28 +276,26 @@ const entityIn = (id: string, { entityType = 'DEVICE' }: { readonly entityType?:
 
 function historyOf(sample: StoredSample): Records['history'] {
   const { _id, tenantId, ts, expiresAt, v } = sample;
-  const values = Object.entries(v).map(([key, [type, cell]]): KeyValue => [decodeKey(key), fromCell(type, cell)]);
-  return { tenantId, entity: entityIn(_id.slice(0, _id.indexOf('/')), sample), ts, expiresAt: expiresAt?.getTime() ?? null, values };
+  const values = Object.entries(v).map(([key, stored]): KeyValue => [decodeKey(key), toValue(stored)]);
+  return { tenantId, entity: entityIn(entityOfSample(_id), sample), ts, expiresAt: expiresAt?.getTime() ?? null, values };
 }
 
 function storedSample({ tenantId, entity, ts, expiresAt, values }: Records['history']): StoredSample {
-  const v: Record<string, Values[string]> = {};
-  for (const pair of values) v[encodeKey(pair[0])] = [typeNumber(pair[1]), cellOf(pair[1])];
-  const end = expiresAt === null ? {} : { expiresAt: new Date(expiresAt) };
-  return { _id: sampleId(entity.id, ts), tenantId, ...kindOf(entity), ts, ...end, v };
+  const v = Object.fromEntries(values.map(([key, value]) => [encodeKey(key), storedValue(value)]));
+  const end = endOf(expiresAt);
+  return { _id: sampleId(entity.id, ts), tenantId, ...kindOf(entity), ts, ...(end ? { expiresAt: end } : {}), v };
 }
 
 function latestOf(latest: StoredLatest): Records['latest'] {
   const { _id, tenantId, v } = latest;
-  const values = Object.entries(v).map(([key, { ts, t, c }]) => ({ key: decodeKey(key), ts, value: fromCell(t, c) }));
-  return { tenantId, entity: entityIn(_id, latest), values };
+  const values = Object.entries(v).map(([key, [ts, , stored]]) => ({ key: decodeKey(key), ts, value: toValue(stored) }));
+  return { tenantId, entity: entityIn(entityOfLatest(_id), latest), values };
 }
 
 function storedLatest({ tenantId, entity, values }: Records['latest']): StoredLatest {
-  const v: Record<string, LatestCell> = {};
   // Before everything that comes later with the same ts.
-  for (const { key, ts, value } of values) v[encodeKey(key)] = { ts, n: 0, t: typeNumber(value), c: cellOf(value) };
-  return { _id: entity.id, tenantId, ...kindOf(entity), v };
+  const v = Object.fromEntries(values.map(({ key, ts, value }): [string, LatestCell] => [encodeKey(key), [ts, 0, storedValue(value)]]));
+  return { _id: latestId(tenantId, entity.id), tenantId, ...kindOf(entity), v };
 }
 
 export function tablesOf({ collections, lanes, now }: TablesOptions): { readonly [K in Kind]: Table<K> } {

@@ -1,139 +1,159 @@
-import type { AnyBulkWriteOperation, ClientSession, Collection, Filter } from 'mongodb';
+import type { AnyBulkWriteOperation, ClientSession, Collection } from 'mongodb';
 import type { EntityRef } from '#engine/message.ts';
 import type { HistoryQuery, Point } from '#engine/store.ts';
-import type { TelemetryRemoval, TelemetryWrite, Work } from '#engine/work.ts';
-import { Buckets } from '../aggregate.ts';
-import { breathe } from '../page.ts';
-import { cellOf } from '../values.ts';
+import type { TelemetryWrite, Work } from '#engine/work.ts';
 import { isDuplicateKey } from './errors.ts';
+import { History } from './history.ts';
+import { Removals, type RemovalsOptions } from './removals.ts';
 import {
   decodeKey,
   encodeKey,
+  endOf,
+  entityOfSample,
+  kindOf,
   type LatestCell,
   laterEnd,
-  pointOf,
+  latestId,
+  own,
   type StoredLatest,
   type StoredSample,
   sampleId,
-  typeOf,
-  type Values,
+  storedValue,
+  toValue,
 } from './samples.ts';
-import { Again, type Part, type Transaction } from './transaction.ts';
+import { Again, type Part, type Step, type Transaction } from './transaction.ts';
 
-export interface TelemetryOptions {
-  readonly history: Collection<StoredSample>;
-  readonly latest: Collection<StoredLatest>;
-}
-
-/** Documents of one answer of the server: decoding them is about 5 ms. */
-const STEP = 1000;
-/** Samples of a deleted entity that go in its transaction; more of them go afterwards, in steps. */
-const PURGE_STEP = 500;
 /** Entities that are known to write moments that are there already. */
 const MOST_REPEATERS = 10_000;
-const CLOCK = 1024;
-
-type Kind = Pick<StoredSample, 'entityType'>;
-/** Nearly all telemetry is that of devices: those need not say so in every document. */
-const DEVICE: Kind = {};
-export const kindOf = ({ entityType }: EntityRef): Kind => (entityType === 'DEVICE' ? DEVICE : { entityType });
+/** New moments in a row after which an entity is no longer one of them. */
+const PATIENCE = 100;
+/** More than there are works in a group. */
+const WORKS = 2048;
+/** More than there are groups under way at a time. */
+const GROUPS = 16;
 
 type Sample = { -readonly [K in keyof StoredSample]: StoredSample[K] };
 
-/** What a group of works writes: one sample an entity and moment, one latest cell an entity and key. */
+interface Latest {
+  readonly _id: string;
+  readonly tenantId: string;
+  readonly entity: EntityRef;
+  /** By path. */
+  readonly cells: Record<string, LatestCell>;
+}
+
+/** What works write: one sample an entity and moment, one latest cell an entity and key. */
 class Writes {
   readonly samples = new Map<string, Sample>();
-  readonly latest = new Map<string, { tenantId: string; kind: Kind; cells: Map<string, LatestCell> }>();
+  readonly latest = new Map<string, Latest>();
 
-  add({ tenantId, entity, ts, values, expiresAt, history, latest }: TelemetryWrite, clock: () => number): void {
-    const cells: Values = {};
-    for (const entry of values) cells[encodeKey(entry[0])] = [typeOf(entry), cellOf(entry[1])];
-    if (history) {
-      const _id = sampleId(entity.id, ts);
-      const older = this.samples.get(_id);
-      const end = expiresAt === null ? undefined : new Date(expiresAt);
-      if (older) {
-        Object.assign(older.v, cells);
-        setEnd(older, laterEnd(older.expiresAt, end));
-      } else this.samples.set(_id, { _id, tenantId, ...kindOf(entity), ts, ...(end ? { expiresAt: end } : {}), v: cells });
-    }
-    if (!latest) return;
-    let of = this.latest.get(entity.id);
-    if (!of) {
-      of = { tenantId, kind: kindOf(entity), cells: new Map() };
-      this.latest.set(entity.id, of);
-    }
-    const n = clock();
-    for (const [key, [t, c]] of Object.entries(cells)) {
-      const old = of.cells.get(key);
-      if (!old || ts >= old.ts) of.cells.set(key, { ts, n, t, c });
+  /** @param n Tells apart latest values of the same ts: greater with every work. */
+  add({ tenantId, entity, ts, values, expiresAt, history, latest }: TelemetryWrite, n: number): void {
+    if (values.length === 0) return;
+    const { v } = history ? this.sampleOf(tenantId, entity, ts, endOf(expiresAt)) : { v: null };
+    const cells = latest ? this.latestOf(tenantId, entity) : null;
+    for (const [name, value] of values) {
+      const key = encodeKey(name);
+      const stored = storedValue(value);
+      if (v) v[key] = stored;
+      if (!cells) continue;
+      const path = `v.${key}`;
+      const old = cells[path];
+      if (!old || ts >= old[0]) cells[path] = [ts, n, stored];
     }
   }
-}
 
-function setEnd(sample: Sample, end: Date | undefined): void {
-  if (end) sample.expiresAt = end;
-  else delete sample.expiresAt;
-}
+  private sampleOf(tenantId: string, entity: EntityRef, ts: number, end: Date | undefined): Sample {
+    const _id = sampleId(entity.id, ts);
+    const older = this.samples.get(_id);
+    if (!older) {
+      const sample: Sample = { _id, tenantId, ...kindOf(entity), ts, ...(end ? { expiresAt: end } : {}), v: {} };
+      this.samples.set(_id, sample);
+      return sample;
+    }
+    const later = laterEnd(older.expiresAt, end);
+    if (later) older.expiresAt = later;
+    else delete older.expiresAt;
+    return older;
+  }
 
-const entityOf = (sampleKey: string): string => sampleKey.slice(0, sampleKey.indexOf('/'));
-const ofEntity = (tenantId: string, entityId: string): Filter<StoredSample> => ({ tenantId, _id: { $gte: `${entityId}/`, $lt: `${entityId}0` } });
+  private latestOf(tenantId: string, entity: EntityRef): Record<string, LatestCell> {
+    const _id = latestId(tenantId, entity.id);
+    let latest = this.latest.get(_id);
+    if (!latest) {
+      latest = { _id, tenantId, entity, cells: {} };
+      this.latest.set(_id, latest);
+    }
+    return latest.cells;
+  }
+}
 
 /** Telemetry in MongoDB: one document an entity and moment, and one of latest values an entity. */
 export class Telemetry implements Part {
   private readonly samples: Collection<StoredSample>;
   private readonly newestOf: Collection<StoredLatest>;
+  private readonly removals: Removals;
+  private readonly reads: History;
+  private readonly numbers = new WeakMap<Work, number>();
+  /** How many works of a group have one. A group whose works are refused together writes them one by one. */
+  private readonly numbered = new Map<number, number>();
   /** Works whose plain inserts met a moment that is there already. */
   private readonly careful = new WeakSet<Work>();
-  /** Entities that have lately done so, oldest first: they are asked for first. */
-  private readonly repeaters = new Set<string>();
-  private tick = 0;
+  /** Entities that have lately done so, those of longest ago first, and for how many moments they are still asked for. */
+  private readonly repeaters = new Map<string, number>();
 
-  constructor({ history, latest }: TelemetryOptions) {
+  constructor({ history, latest, step }: RemovalsOptions) {
     this.samples = history;
     this.newestOf = latest;
+    this.removals = new Removals({ history, latest, ...(step ? { step } : {}) });
+    this.reads = new History({ history, leftoverOf: (tenantId, entityId) => this.removals.leftoverOf(tenantId, entityId) });
   }
 
-  async write(works: readonly Work[], transaction: Transaction): Promise<void> {
+  async write(works: readonly Work[], { session, order }: Transaction): Promise<void> {
     let writes = new Writes();
-    const clock = () => {
-      this.tick = Math.max(this.tick + 1, transaction.now * CLOCK);
-      return this.tick;
-    };
     for (const work of works) {
-      for (const write of work.telemetry) writes.add(write, clock);
+      const n = this.numberOf(work, order);
+      for (const write of work.telemetry) writes.add(write, n);
       if (work.telemetryRemovals.length + work.purges.length === 0) continue;
       // What is removed may have been written just before.
-      await this.store(writes, works, transaction.session);
+      await this.store(writes, works, session);
       writes = new Writes();
-      for (const removal of work.telemetryRemovals) await this.remove(removal, transaction.session);
-      for (const { tenantId, entity } of work.purges) await this.purge(tenantId, entity.id, transaction.session);
+      for (const removal of work.telemetryRemovals) await this.removals.remove(removal, session);
+      for (const { tenantId, entity } of work.purges) await this.removals.purge(tenantId, entity.id, session);
     }
-    await this.store(writes, works, transaction.session);
+    await this.store(writes, works, session);
+  }
+
+  /** In the order of the works, whichever transaction ends first, and the same when it is written again. */
+  private numberOf(work: Work, order: number): number {
+    const known = this.numbers.get(work);
+    if (known !== undefined) return known;
+    const index = this.numbered.get(order) ?? 0;
+    this.numbered.set(order, index + 1);
+    if (this.numbered.size > GROUPS) this.numbered.delete(this.numbered.keys().next().value!);
+    this.numbers.set(work, order * WORKS + index);
+    return order * WORKS + index;
   }
 
   private async store({ samples, latest }: Writes, works: readonly Work[], session: ClientSession): Promise<void> {
     if (samples.size > 0) await this.storeSamples(samples, works, session);
-    if (latest.size === 0) return;
-    const updates = Array.from(latest, ([_id, { tenantId, kind, cells }]): AnyBulkWriteOperation<StoredLatest> => {
-      const $max: Record<string, LatestCell> = {};
-      for (const [key, cell] of cells) $max[`v.${key}`] = cell;
-      const update = kind.entityType ? { $max, $setOnInsert: kind } : { $max };
-      return { updateOne: { filter: { _id, tenantId }, update: update as object, upsert: true } };
+    if (latest.size > 0) await this.storeLatest(latest, session);
+  }
+
+  private async storeLatest(latest: ReadonlyMap<string, Latest>, session: ClientSession): Promise<void> {
+    const updates = Array.from(latest.values(), ({ _id, tenantId, entity, cells }): AnyBulkWriteOperation<StoredLatest> => {
+      const update = { $max: cells, $setOnInsert: { tenantId, ...kindOf(entity) } } as object;
+      return { updateOne: { filter: { _id }, update, upsert: true } };
     });
-    await this.newestOf.bulkWrite(updates, { session, ordered: false });
+    await this.newestOf.bulkWrite(updates, { session });
   }
 
   /** Inserted at once, which is the quick way; where a moment is there already, the values of both are joined. */
   private async storeSamples(samples: ReadonlyMap<string, Sample>, works: readonly Work[], session: ClientSession): Promise<void> {
-    const careful = works.some((work) => this.careful.has(work));
-    const asked = careful
-      ? [...samples.keys()]
-      : this.repeaters.size === 0
-        ? []
-        : [...samples.keys()].filter((id) => this.repeaters.has(entityOf(id)));
-    const joined = asked.length > 0 ? await this.join(asked, samples, session) : new Set<string>();
-    const fresh = joined.size === 0 ? [...samples.values()] : [...samples.values()].filter(({ _id }) => !joined.has(_id));
+    const all = [...samples.values()];
+    const asked = works.some((work) => this.careful.has(work)) ? all : all.filter(({ _id }) => this.repeaters.has(entityOfSample(_id)));
+    const joined = await this.join(asked, session);
+    const fresh = joined.size === 0 ? all : all.filter(({ _id }) => !joined.has(_id));
     if (fresh.length === 0) return;
     try {
       await this.samples.insertMany(fresh, { session });
@@ -145,191 +165,68 @@ export class Telemetry implements Part {
   }
 
   /** @returns the ids that were there. */
-  private async join(ids: readonly string[], samples: ReadonlyMap<string, Sample>, session: ClientSession): Promise<Set<string>> {
-    const stored = await this.samples.find({ _id: { $in: [...ids] } }, { session, batchSize: ids.length + 1 }).toArray();
-    const there = new Set(stored.map(({ _id }) => _id));
-    this.remember(ids, there);
-    if (stored.length === 0) return there;
-    await this.samples.bulkWrite(
-      stored.map((older) => {
-        const newer = samples.get(older._id)!;
-        const { _id, ...replacement }: Sample = { ...older, v: { ...older.v, ...newer.v } };
-        setEnd(replacement as Sample, laterEnd(older.expiresAt, newer.expiresAt));
-        return { replaceOne: { filter: { _id, tenantId: older.tenantId }, replacement } };
-      }),
-      { session, ordered: false },
-    );
-    return there;
+  private async join(asked: readonly Sample[], session: ClientSession): Promise<Set<string>> {
+    if (asked.length === 0) return new Set();
+    const filter = { _id: { $in: asked.map(({ _id }) => _id) }, tenantId: { $in: [...new Set(asked.map(({ tenantId }) => tenantId))] } };
+    const stored = await this.samples.find(filter, { session, projection: { expiresAt: 1 }, batchSize: asked.length + 1 }).toArray();
+    const there = new Map(stored.map(({ _id, expiresAt }) => [_id, expiresAt]));
+    this.remember(asked, there);
+    const joined = asked.filter(({ _id }) => there.has(_id));
+    if (joined.length > 0) {
+      const updates = joined.map(({ _id, tenantId, v, expiresAt }) => ({
+        updateOne: { filter: { _id, tenantId }, update: joining(v, there.get(_id), expiresAt) },
+      }));
+      await this.samples.bulkWrite(updates, { session });
+    }
+    return new Set(there.keys());
   }
 
-  /** An entity is asked for as long as it goes on repeating itself. */
-  private remember(asked: readonly string[], there: ReadonlySet<string>): void {
-    for (const id of asked) if (!there.has(id)) this.repeaters.delete(entityOf(id));
-    for (const id of there) this.repeaters.add(entityOf(id));
-    for (const entity of this.repeaters) {
+  private remember(asked: readonly Sample[], there: ReadonlyMap<string, unknown>): void {
+    for (const { _id } of asked) {
+      const entity = entityOfSample(_id);
+      const left = there.has(_id) ? PATIENCE : (this.repeaters.get(entity) ?? 0) - 1;
+      if (there.has(_id)) this.repeaters.delete(entity);
+      if (left > 0) this.repeaters.set(entity, left);
+      else this.repeaters.delete(entity);
+    }
+    for (const entity of this.repeaters.keys()) {
       if (this.repeaters.size <= MOST_REPEATERS) break;
       this.repeaters.delete(entity);
     }
   }
 
-  private async remove({ tenantId, entity, keys, range, removeLatest, rewriteLatest }: TelemetryRemoval, session: ClientSession): Promise<void> {
-    const removed = keys.map(encodeKey);
-    const { startTs, endTs } = range ?? { startTs: Number.MIN_SAFE_INTEGER, endTs: Number.POSITIVE_INFINITY };
-    const _id = { $gte: sampleId(entity.id, startTs), $lt: endTs === Number.POSITIVE_INFINITY ? `${entity.id}0` : sampleId(entity.id, endTs) };
-    const any = { $or: removed.map((key) => ({ [`v.${key}`]: { $exists: true } })) };
-    await this.samples.updateMany(
-      { tenantId, _id, ...any } as Filter<StoredSample>,
-      { $unset: Object.fromEntries(removed.map((key) => [`v.${key}`, ''])) } as object,
-      { session },
-    );
-    await this.samples.deleteMany({ tenantId, _id, v: {} } as unknown as Filter<StoredSample>, { session });
-    if (!removeLatest) return;
-    const stored = await this.newestOf.findOne({ _id: entity.id, tenantId }, { session });
-    const $set: Record<string, LatestCell> = {};
-    const $unset: Record<string, ''> = {};
-    for (const key of removed) {
-      const old = stored?.v[key];
-      if (!old || old.ts < startTs || old.ts >= endTs) continue;
-      const newest = rewriteLatest ? await this.newest(tenantId, entity.id, key, startTs, session) : null;
-      if (newest) $set[`v.${key}`] = { ...newest, n: old.n };
-      else $unset[`v.${key}`] = '';
-    }
-    if (Object.keys($set).length + Object.keys($unset).length === 0) return;
-    await this.newestOf.updateOne({ _id: entity.id, tenantId }, { $set, $unset } as object, { session });
-  }
-
-  /** Newest stored value of a key before a moment. */
-  private async newest(
-    tenantId: string,
-    entityId: string,
-    key: string,
-    beforeTs: number,
-    session: ClientSession,
-  ): Promise<Omit<LatestCell, 'n'> | null> {
-    const found = await this.samples.findOne(
-      { tenantId, _id: { $gte: `${entityId}/`, $lt: sampleId(entityId, beforeTs) }, [`v.${key}`]: { $exists: true } } as Filter<StoredSample>,
-      { session, sort: { _id: -1 } },
-    );
-    if (!found) return null;
-    const [t, c] = found.v[key]!;
-    return { ts: found.ts, t, c };
-  }
-
-  /** Of a deleted entity. A long history goes afterwards (`sweep`): a transaction of millions would hold up everything. */
-  private async purge(tenantId: string, entityId: string, session: ClientSession): Promise<void> {
-    const ids = await this.samples.find(ofEntity(tenantId, entityId), { session, projection: { _id: 1 }, limit: PURGE_STEP + 1 }).toArray();
-    if (ids.length > PURGE_STEP) {
-      await this.newestOf.replaceOne({ _id: entityId, tenantId }, { tenantId, v: {}, purged: true }, { upsert: true, session });
-      return;
-    }
-    if (ids.length > 0) await this.samples.deleteMany(ofEntity(tenantId, entityId), { session });
-    await this.newestOf.deleteOne({ _id: entityId, tenantId }, { session });
+  /** Before the work is committed: what would be too long for its transaction. */
+  ahead(work: Work, commit: (step: Step) => Promise<void>): Promise<void> {
+    return this.removals.ahead(work, commit);
   }
 
   /** Removes some of what belongs to deleted entities; any process, any number at once. True when there is more. */
-  async sweep(): Promise<boolean> {
-    const [gone] = await this.newestOf.find({ purged: true }).limit(1).toArray();
-    if (!gone) return false;
-    const { _id, tenantId } = gone;
-    const ids = await this.samples.find(ofEntity(tenantId, _id), { projection: { _id: 1 }, sort: { _id: 1 }, limit: PURGE_STEP }).toArray();
-    if (ids.length > 0) await this.samples.deleteMany({ tenantId, _id: { $gte: ids[0]!._id, $lte: ids.at(-1)!._id } });
-    else await this.newestOf.deleteOne({ _id, tenantId, purged: true });
-    return true;
+  sweep(): Promise<boolean> {
+    return this.removals.sweep();
   }
 
   async latest(tenantId: string, entity: EntityRef, keys?: readonly string[]): Promise<Map<string, Point>> {
-    const wanted = keys?.map(encodeKey);
-    const projection = wanted ? { _id: 0, ...Object.fromEntries(wanted.map((key) => [`v.${key}`, 1])) } : { v: 1 };
-    const stored = wanted?.length === 0 ? null : await this.newestOf.findOne({ _id: entity.id, tenantId }, { projection });
     const points = new Map<string, Point>();
+    const wanted = keys?.map(encodeKey);
+    if (wanted?.length === 0) return points;
+    const projection = wanted ? Object.fromEntries(wanted.map((key) => [`v.${key}`, 1])) : { v: 1 };
+    const stored = await this.newestOf.findOne({ _id: latestId(tenantId, entity.id), tenantId }, { projection });
     for (const key of wanted ?? Object.keys(stored?.v ?? {})) {
-      const cell = stored?.v?.[key];
-      if (cell) points.set(decodeKey(key), pointOf(cell.ts, cell.t, cell.c));
+      const cell = stored?.v && own(stored.v, key);
+      if (cell) points.set(decodeKey(key), { ts: cell[0], value: toValue(cell[2]) });
     }
     return points;
   }
 
-  async history(tenantId: string, entity: EntityRef, query: HistoryQuery, now: number): Promise<Map<string, Point[]>> {
-    const wanted = new Map(query.keys.map((key) => [encodeKey(key), key]));
-    if (wanted.size === 0) return new Map();
-    return query.aggregation === 'NONE' || !query.buckets?.length
-      ? this.plain(tenantId, entity, wanted, query, now)
-      : this.aggregated(tenantId, entity, wanted, query, query.buckets, now);
+  history(tenantId: string, entity: EntityRef, query: HistoryQuery, now: number): Promise<Map<string, Point[]>> {
+    return this.reads.read(tenantId, entity, query, now);
   }
+}
 
-  private async plain(
-    tenantId: string,
-    entity: EntityRef,
-    wanted: ReadonlyMap<string, string>,
-    query: HistoryQuery,
-    now: number,
-  ): Promise<Map<string, Point[]>> {
-    const found = new Map<string, Point[]>();
-    const open = new Map(wanted);
-    for await (const { ts, v } of this.rows(tenantId, entity, wanted, query, now)) {
-      for (const [key, name] of open) {
-        const cell = v[key];
-        if (!cell) continue;
-        const points = found.get(name) ?? [];
-        found.set(name, points);
-        points.push(pointOf(ts, cell[0], cell[1]));
-        if (points.length >= query.limit) open.delete(key);
-      }
-      if (open.size === 0) break;
-    }
-    return found;
-  }
-
-  private async aggregated(
-    tenantId: string,
-    entity: EntityRef,
-    wanted: ReadonlyMap<string, string>,
-    query: HistoryQuery,
-    starts: readonly number[],
-    now: number,
-  ): Promise<Map<string, Point[]>> {
-    const buckets = new Map([...wanted.keys()].map((key) => [key, new Buckets(starts, query.endTs, query.aggregation)]));
-    for await (const { ts, v } of this.rows(tenantId, entity, wanted, { ...query, order: 'ASC' }, now)) {
-      for (const [key, bucket] of buckets) {
-        const cell = v[key];
-        if (cell) bucket.add(ts, pointOf(ts, cell[0], cell[1]).value);
-      }
-    }
-    const found = new Map<string, Point[]>();
-    for (const [key, bucket] of buckets) {
-      const points = bucket.points();
-      if (points.length > 0) found.set(wanted.get(key)!, points);
-    }
-    return found;
-  }
-
-  /** Samples that have one of the keys, in order, not all in memory at once. */
-  private async *rows(
-    tenantId: string,
-    { id }: EntityRef,
-    wanted: ReadonlyMap<string, string>,
-    { startTs, endTs, order, aggregation, limit }: HistoryQuery,
-    now: number,
-  ): AsyncGenerator<Pick<StoredSample, 'ts' | 'v'>> {
-    const keys = [...wanted.keys()];
-    const filter = {
-      tenantId,
-      _id: { $gte: sampleId(id, startTs), $lt: sampleId(id, endTs) },
-      expiresAt: { $not: { $lte: new Date(now) } },
-      $or: keys.map((key) => ({ [`v.${key}`]: { $exists: true } })),
-    } as unknown as Filter<StoredSample>;
-    const projection = { _id: 0, ts: 1, ...Object.fromEntries(keys.map((key) => [`v.${key}`, 1])) };
-    // With one key the limit is known to the server too.
-    const most = aggregation === 'NONE' && keys.length === 1 ? limit : 0;
-    const cursor = this.samples.find(filter, { projection, batchSize: STEP, limit: most }).sort({ _id: order === 'DESC' ? -1 : 1 });
-    try {
-      let n = 0;
-      for await (const row of cursor) {
-        yield row;
-        if (++n % STEP === 0) await breathe();
-      }
-    } finally {
-      await cursor.close();
-    }
-  }
+/** Later values of a key replace earlier ones. */
+function joining(v: StoredSample['v'], stored: Date | undefined, expiresAt: Date | undefined): object {
+  const $set = Object.fromEntries(Object.entries(v).map(([key, value]): [string, unknown] => [`v.${key}`, value]));
+  const end = laterEnd(stored, expiresAt);
+  if (end) return { $set: { ...$set, expiresAt: end } };
+  return stored ? { $set, $unset: { expiresAt: '' } } : { $set };
 }
