@@ -30,12 +30,20 @@ export interface ServerCommand {
   readonly readyMs?: number;
 }
 
+/** A test that breaks off must not leave them behind. */
+const living = new Set<ChildProcess>();
+process.once('exit', () => {
+  for (const child of living) child.kill('SIGKILL');
+});
+
 export async function startServer({ name, file, args, port, folder, readyMs = 20_000 }: ServerCommand): Promise<ServerProcess> {
   let child: ChildProcess | null = null;
   const lives = () => child !== null && child.exitCode === null && child.signalCode === null;
   const start = async () => {
     const started = spawn(file, args, { stdio: 'ignore', cwd: folder });
     child = started;
+    living.add(started);
+    started.once('exit', () => living.delete(started));
     await Promise.race([
       listening(port, readyMs),
       once(started, 'exit').then(([code, signal]) => {
@@ -51,8 +59,6 @@ export async function startServer({ name, file, args, port, folder, readyMs = 20
     child.kill(signal);
     await ended;
   };
-  // A test that breaks off must not leave it behind.
-  process.once('exit', () => child?.kill('SIGKILL'));
   await start();
   return {
     port,
