@@ -56,7 +56,7 @@ async function start(settings: Settings, log: Logger): Promise<() => Promise<voi
     maxUplinkBytes: MAX_UPLINK_BYTES,
   });
   const chains = createChains({ backend, entities, compile: { nodes, scripts, newId, now, server, log, ...leaseOf }, now });
-  const { downlinkTarget } = integrations;
+  const downlinkTarget = integrations.findDownlinkTarget.bind(integrations);
   const commit = backend.commit.bind(backend);
   const runner = createRunner({
     services: openBatchServices({ store, entities, limits, scripts, waiting, chains, downlinkTarget, newId, now, log }),

@@ -49,6 +49,8 @@ export type Integrations = Control['integrations'] & {
   stop(): Promise<void>;
   /** Null: no such integration of this tenant. */
   downlinkTarget(tenantId: string, integrationId: string): DownlinkTarget | null;
+  /** The same, but one that is not known here is looked for in the store: another process may have saved it just now. */
+  findDownlinkTarget(tenantId: string, integrationId: string): DownlinkTarget | null | Promise<DownlinkTarget | null>;
   /** Uplinks that are neither stored nor refused yet. */
   inFlight(): number;
 };
@@ -383,6 +385,11 @@ export function createIntegrations(options: IntegrationsOptions): Integrations {
         ttlMs: downlinkTtlMinutes ? downlinkTtlMinutes * 60_000 : DEFAULT_TTL_MS,
         problem,
       };
+    },
+
+    findDownlinkTarget(tenantId, integrationId) {
+      if (entries.has(integrationId) || !cluster.shared) return this.downlinkTarget(tenantId, integrationId);
+      return reload(tenantId, integrationId).then(() => this.downlinkTarget(tenantId, integrationId));
     },
 
     statistics: (integrationId) => (seen ? seen.all(integrationId, seenHere(integrationId)).series : statistics.series(integrationId)),

@@ -30,7 +30,8 @@ export interface ServiceDeps {
   readonly scripts: Pick<ScriptEngine, 'check' | 'run'>;
   readonly waiting: Pick<Waiting, 'notifyAttributes' | 'callDevice' | 'replyToDevice' | 'answerRpc' | 'answerRest'>;
   readonly chains: Pick<ChainLookup, 'get'>;
-  downlinkTarget(tenantId: string, integrationId: string): DownlinkTarget | null;
+  /** A promise: it is not known here, perhaps because another process has saved it just now, and is looked for. */
+  downlinkTarget(tenantId: string, integrationId: string): DownlinkTarget | null | Promise<DownlinkTarget | null>;
   newId(): string;
   now(): number;
   readonly log: { info(details: object, text: string): void };
@@ -75,7 +76,7 @@ export const openBatchServices =
           newId: deps.newId,
           now: deps.now,
         },
-        downlinks: { push: async (integrationId, message) => pushDownlink(deps, work, tenantId, integrationId, message) },
+        downlinks: { push: (integrationId, message) => pushDownlink(deps, work, tenantId, integrationId, message) },
         chains: {
           exists: (chainId) => deps.chains.get(tenantId, chainId) !== undefined,
           defaultOf: (entity) => deps.entities.defaultChain(tenantId, entity),
@@ -110,11 +111,12 @@ const waitingServices = ({ waiting }: ServiceDeps, hooks: BatchHooks): Pick<Serv
   rest: { reply: (requestUUID, message) => hooks.afterCommit(() => waiting.answerRest(requestUUID, message.data)) },
 });
 
-function pushDownlink(deps: ServiceDeps, work: Work, tenantId: string, integrationId: string, message: Downlink['message']): void {
+async function pushDownlink(deps: ServiceDeps, work: Work, tenantId: string, integrationId: string, message: Downlink['message']): Promise<void> {
   const entity = message.originator;
   if (entity.entityType !== 'DEVICE' && entity.entityType !== 'ASSET')
     throw new Rejected(`Downlinks go to devices and assets, not to ${entity.entityType}`);
-  const target = deps.downlinkTarget(tenantId, integrationId);
+  const known = deps.downlinkTarget(tenantId, integrationId);
+  const target = known instanceof Promise ? await known : known;
   if (!target) throw new Rejected(`Integration ${integrationId} is not known`);
   if (target.problem !== null) throw new Rejected(target.problem);
   const now = deps.now();

@@ -160,7 +160,7 @@ async function compose(database: Database, redis: RedisConnections, options: Mon
       everyDoc: (collection) => docs.everyDoc(collection),
     } satisfies Store),
     queue,
-    cluster: handingOver(cluster, (lane) => queue.closeLane(lane)),
+    cluster: handingOver(cluster, { closeLane: (lane) => queue.closeLane(lane), wakeDownlinks: (id) => downlinks.turns.wake(id) }),
     commit: (work) => committer.commit(work),
     onChange(listener) {
       listeners.add(listener);
@@ -174,6 +174,8 @@ async function compose(database: Database, redis: RedisConnections, options: Mon
     },
     async close() {
       stopSweep();
+      // It still commits what it puts back.
+      await downlinks.close();
       await cluster.leave();
       queue.close();
       await committer.close();
@@ -187,21 +189,26 @@ async function compose(database: Database, redis: RedisConnections, options: Mon
   };
 }
 
-/** Who worked on a lane has ended by the time it is given on; what the queue has taken of it then goes back. */
-function handingOver(cluster: Members, closeLane: (lane: number) => void): Cluster {
+/**
+ * What the queue has of a lane goes back when who worked on it has ended, before it is given on; and who waits for the downlinks of an integration before it is
+ * given to this process, is looked after at once.
+ */
+function handingOver(
+  cluster: Members,
+  { closeLane, wakeDownlinks }: { closeLane: (lane: number) => void; wakeDownlinks: (integrationId: string) => void },
+): Cluster {
   const hold = (kind: Placed, holder: Holder): void =>
-    cluster.hold(
-      kind,
-      kind !== 'lane'
-        ? holder
-        : {
-            ...holder,
-            async revoked(name) {
-              await holder.revoked(name);
-              closeLane(Number(name));
-            },
-          },
-    );
+    cluster.hold(kind, {
+      ...holder,
+      granted(name, lease) {
+        holder.granted(name, lease);
+        if (kind === 'integration') wakeDownlinks(name);
+      },
+      async revoked(name) {
+        await holder.revoked(name);
+        if (kind === 'lane') closeLane(Number(name));
+      },
+    });
   return {
     id: () => cluster.id(),
     roles: cluster.roles,

@@ -49,7 +49,8 @@ function openPeer() {
   return { did, connections, ofProcess };
 }
 
-async function plant(t: TestContext) {
+/** @param deaf b hears of no change. */
+async function plant(t: TestContext, { deaf = false } = {}) {
   const running = await sqlite.start({ lanes: 1 });
   const { backend } = running;
   const processes = twoProcesses(backend);
@@ -81,7 +82,10 @@ async function plant(t: TestContext) {
   };
   const save = (...docs: Doc[]) => commit(backend, (work) => work.docs.push(...docs.map((doc) => ({ doc }))));
   await save(up, down);
-  const [a, b] = [await open(processes.a), await open(processes.b)];
+  const [a, b] = [
+    await open(processes.a),
+    await open(deaf ? { ...processes.b, backend: { ...processes.b.backend, onChange: () => () => {} } } : processes.b),
+  ];
   const lifecycle = async ({ id }: Doc): Promise<string[]> => {
     const { data } = await backend.store.events(TENANT, { entityType: 'INTEGRATION', id }, { type: 'LC_EVENT', order: 'ASC' });
     return data.map(({ body }) => `${body['server']} ${body['event']}`);
@@ -94,6 +98,16 @@ async function plant(t: TestContext) {
   });
   return { backend, processes, peer, a, b, integration, save, lifecycle, stateOf, errors };
 }
+
+test('a chain that is ahead of the news finds the integration that was saved just now', async (t) => {
+  const { b, integration, save } = await plant(t, { deaf: true });
+  const doc = integration('TEST');
+  await save(doc);
+  assert.equal(b.downlinkTarget(TENANT, doc.id), null);
+  assert.equal((await b.findDownlinkTarget(TENANT, doc.id))?.delivery, 'now');
+  assert.equal(await b.findDownlinkTarget(TENANT, newId()), null);
+  assert.equal(await b.findDownlinkTarget(newId(), doc.id), null);
+});
 
 test('a peer has one client: it is connected where the lease is, moves with it, and everybody knows how it is', async (t) => {
   const { processes, peer, a, b, integration, save, lifecycle, stateOf } = await plant(t);

@@ -30,6 +30,8 @@ export function plannedClusterKills(count: number, seed: number): ClusterKill[] 
   });
 }
 
+const ALONE_MS = 1500;
+
 export interface ClusterKillReport extends ClusterVerdict {
   readonly kills: number;
   /** Slowest moment at which others had everything of the dead one, ms. */
@@ -60,7 +62,8 @@ export async function clusterKillRuns({ kills, backlog, perSecond, fast, log = (
         if (kill.point === null) {
           await new Promise((resolve) => setTimeout(resolve, kill.afterMs));
           await Promise.all(victims.map((victim) => victim.kill()));
-        } else if (!(await diesAt(victims[0]!, kill))) notReached.push(`${kill.role} at ${kill.point}:${kill.nth}`);
+        } else if (kill.role !== 'all' && !(await diesAt(plant, victims[0]!, { ...kill, role: kill.role })))
+          notReached.push(`${kill.role} at ${kill.point}:${kill.nth}`);
         const died = performance.now();
         const what = `kill ${i + 1} of ${kills.length}: ${kill.role} ${kill.point === null ? 'at random' : `at ${kill.point}:${kill.nth}`}`;
         if (kill.role === 'integrations' || kill.role === 'rules') {
@@ -98,16 +101,23 @@ async function victimsOf({ cluster, integration }: ClusterPlant, { role }: Clust
   return found.length > 0 ? found : [cluster.of(role)[0]!];
 }
 
-/** Started anew so that it ends itself at the point. False: it had not passed it in time, and was killed. */
-async function diesAt(victim: ClusterProcess, { point, nth }: ClusterKill): Promise<boolean> {
-  await victim.stop();
+/**
+ * Started anew, and alone in its role, so that it has everything to do and ends itself at the point; the others come back when it works. False: it had not passed
+ * the point in time, and was killed.
+ */
+async function diesAt({ cluster }: ClusterPlant, victim: ClusterProcess, { role, point, nth }: ClusterKill & { role: Role }): Promise<boolean> {
+  const others = cluster.of(role).filter((process) => process !== victim);
+  await Promise.all([victim, ...others].map((process) => process.stop()));
   await victim.start({ FIELDBRIDGE_KILL_AT: `${point}:${nth}` }).catch((cause: unknown) => {
     // It may reach its point before it answers.
     if (victim.running) throw cause;
   });
-  const died = await Promise.race([victim.ended().then(() => true), new Promise<false>((resolve) => setTimeout(() => resolve(false), 15_000))]);
-  if (!died) await victim.kill();
-  return died;
+  const died = victim.ended().then(() => true);
+  await Promise.race([died, new Promise((resolve) => setTimeout(resolve, ALONE_MS))]);
+  await Promise.all(others.map((process) => process.start()));
+  if (await Promise.race([died, new Promise<false>((resolve) => setTimeout(() => resolve(false), 15_000))])) return true;
+  await victim.kill();
+  return false;
 }
 
 /** Every lane and the integration are held by processes that live. */

@@ -1,9 +1,14 @@
 /**
  * `npm run test:faults [-- NAME…] [--kills N] [--seed N] [--short]`: the faults at full size, one table at the end.
- * Names: kill, outage, disk, hostile, overload; none: all.
+ * Names: kill, outage, disk, hostile, overload, cluster-kill, cluster-pause, cluster-outage; none: all. Those of the cluster use the fast MongoDB-compatible server
+ * (`test/servers install mongo-fast`).
  */
 import { parseArgs } from 'node:util';
 import overload from '../../bench/overload.ts';
+import { clusterKillRuns, plannedClusterKills } from './cluster-kill.ts';
+import { clusterOutages, plannedOutages } from './cluster-outage.ts';
+import { clusterPauses } from './cluster-pause.ts';
+import type { ClusterVerdict } from './cluster-plant.ts';
 import { fullDisk } from './disk.ts';
 import { neighbours } from './hostile.ts';
 import { killRuns, plannedKills } from './kill.ts';
@@ -23,7 +28,47 @@ interface Line {
   readonly met: boolean;
 }
 
+const seconds = (ms: number) => `${(ms / 1000).toFixed(1)} s at the most`;
+
+/** What holds of a cluster whatever happened to it. */
+const verdictLines = (what: string, { sent, lost, lostDownlinks, disorder, ledger }: ClusterVerdict): Line[] => [
+  { what: `${what}, ${sent} messages`, found: `lost ${lost}`, must: '0', met: lost === 0 },
+  { what: 'downlinks of those', found: `lost ${lostDownlinks}`, must: '0', met: lostDownlinks === 0 },
+  { what: 'order of one device', found: `${disorder} out of order`, must: '0', met: disorder === 0 },
+  { what: 'ledger', found: ledger.join('; ') || 'exact', must: 'exact', met: ledger.length === 0 },
+];
+
 const RUNS: Readonly<Record<string, () => Promise<Line[]>>> = {
+  async 'cluster-kill'() {
+    const kills = plannedClusterKills(Number(values.kills), Number(values.seed));
+    const report = await clusterKillRuns({ kills, backlog: short ? 1000 : 10_000, perSecond: 1000, fast: true, log });
+    return [
+      ...verdictLines(`${report.kills} × kill -9 of a role or all`, report),
+      { what: 'taken over', found: seconds(report.slowestTakeOverMs), must: '≤ 10 s', met: report.slowestTakeOverMs <= 10_000 },
+      { what: 'points not reached', found: report.notReached.join(' ') || 'none', must: 'none', met: report.notReached.length === 0 },
+    ];
+  },
+  async 'cluster-pause'() {
+    const report = await clusterPauses({ awayMs: short ? 12_000 : 30_000, perSecond: 500, fast: true, log });
+    return [
+      ...verdictLines('holders of lanes and integration stand still and go on', report),
+      { what: 'taken over', found: seconds(report.slowestTakeOverMs), must: '≤ 10 s', met: report.slowestTakeOverMs <= 10_000 },
+    ];
+  },
+  async 'cluster-outage'() {
+    const report = await clusterOutages({ outages: plannedOutages(short ? 9 : 10), awayMs: short ? 5000 : 30_000, perSecond: 500, fast: true, log });
+    return [
+      ...verdictLines(`${report.outages} × Redis, MongoDB or both away`, report),
+      { what: 'every process tells', found: seconds(report.slowestNoticeMs), must: '≤ 10 s', met: report.slowestNoticeMs <= 10_000 },
+      { what: 'recovers by itself', found: seconds(report.slowestRecoveryMs), must: '≤ 15 s', met: report.slowestRecoveryMs <= 15_000 },
+      {
+        what: 'memory of all processes meanwhile',
+        found: `+${(report.grewBytes / 1048576).toFixed(0)} MB at the most`,
+        must: '≤ 200 MB',
+        met: report.grewBytes <= 200 * 1048576,
+      },
+    ];
+  },
   async kill() {
     const kills = plannedKills(Number(values.kills), Number(values.seed));
     const report = await killRuns({ kills, backlog: short ? 2000 : 10_000, perSecond: 2000, log });

@@ -67,6 +67,8 @@ export const SLOTS = 2;
 const GROUP_ROWS = 2000;
 const CONFLICT_MS = 5000;
 const RETRY_MS = 500;
+/** A part that asks for more of them has a bug, which must show. */
+const MOST_ATTEMPTS = 20;
 
 interface Request {
   readonly work: Work | Step;
@@ -226,7 +228,7 @@ export class Committer {
       try {
         return await this.attempt(works, slot, order);
       } catch (cause) {
-        if (cause instanceof Again) continue;
+        if (cause instanceof Again && attempt < MOST_ATTEMPTS) continue;
         if (cause instanceof AppError) throw cause;
         if (isConflict(cause) && Date.now() < giveUpAt) {
           await sleep(Math.random() * Math.min(2 ** attempt, 50));
