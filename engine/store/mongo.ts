@@ -1,5 +1,5 @@
 import type { Cluster, Holder, Placed, Role } from '#engine/cluster.ts';
-import { errorText } from '#engine/errors.ts';
+import { ConfigError, errorText } from '#engine/errors.ts';
 import { Bus } from '#engine/queue/bullmq/bus.ts';
 import { Downlinks } from '#engine/queue/bullmq/downlinks.ts';
 import { connectRedis, type RedisConnections } from '#engine/queue/bullmq/redis.ts';
@@ -14,10 +14,12 @@ import { Docs } from './mongo/docs.ts';
 import { Events } from './mongo/events.ts';
 import { Feed } from './mongo/feed.ts';
 import { Ledgers } from './mongo/ledger.ts';
+import { MIGRATIONS } from './mongo/migrations.ts';
 import { Monitor } from './mongo/monitor.ts';
 import { type Members, openCluster } from './mongo/processes.ts';
 import { readable } from './mongo/reads.ts';
 import { Relations } from './mongo/relations.ts';
+import { checkSchema } from './mongo/schema.ts';
 import { startSweep } from './mongo/sweep.ts';
 import { Telemetry } from './mongo/telemetry.ts';
 import { openToRun } from './mongo/transfer.ts';
@@ -42,6 +44,8 @@ export interface MongoOptions {
   readonly now?: () => number;
   /** Called at named points of a commit: fault tests end the process there. */
   readonly onPoint?: (name: string) => void;
+  /** The process can not go on and has to be started anew. Default: it is told to end. */
+  readonly end?: (reason: string) => void;
   readonly log: { warn(details: object, text: string): void; error(details: object, text: string): void };
 }
 
@@ -67,6 +71,11 @@ export async function openMongoBackend(options: MongoOptions): Promise<Backend> 
 async function compose(database: Database, redis: RedisConnections, options: MongoOptions): Promise<Backend> {
   const { now = Date.now, onPoint = () => {}, log, roles, version, pendingLimit = 100_000, eventLimit = 20_000, sweepMs = 10_000 } = options;
   const { client, collections, name: prefix, lanes } = database;
+  const end = (reason: string): void => {
+    log.error({ reason }, 'this process can not go on and ends, to be started anew');
+    if (options.end) options.end(reason);
+    else process.kill(process.pid, 'SIGTERM');
+  };
   const problem = (text: string) => (cause: unknown) => log.warn({ err: cause }, text);
   const listeners = new Set<(changes: readonly Change[]) => void>();
   const tell = (changes: readonly Change[]): void => {
@@ -101,10 +110,7 @@ async function compose(database: Database, redis: RedisConnections, options: Mon
   const feed = new Feed({
     ...{ db: database.db, changes: collections.changes, bus, member, now },
     onChanges: tell,
-    onResync() {
-      log.error({}, 'changes of more than an hour were missed: this process ends, to be started anew with what is stored');
-      process.kill(process.pid, 'SIGTERM');
-    },
+    onResync: () => end('changes of more than an hour were missed; what is cached here may be wrong'),
     onProblem: problem('changes of other processes not read'),
   });
   const monitor = new Monitor({
@@ -134,6 +140,14 @@ async function compose(database: Database, redis: RedisConnections, options: Mon
       adopt: (gone) => queue.adopt(gone),
       release: (gone) => downlinks.releaseMember(gone),
       fold: (gone) => ledgers.fold(gone),
+    },
+    async admit() {
+      try {
+        await checkSchema(collections.settings, MIGRATIONS.at(-1)!.version);
+      } catch (cause) {
+        if (cause instanceof ConfigError) end(cause.message);
+        throw cause;
+      }
     },
     onProblem: problem('the processes of this installation can not be read'),
   });

@@ -42,6 +42,8 @@ export interface ClusterOptions {
   readonly roles: readonly Role[];
   readonly version: string;
   readonly hooks: BurialHooks;
+  /** May a process of this version still take part? Asked after it has joined and before it works. @throws Error when not. */
+  readonly admit?: () => Promise<void>;
   /** Unix ms, for people and for the order of joining. */
   readonly now?: () => number;
   /** A clock that only goes forward, ms: all judgement is by it. */
@@ -276,6 +278,8 @@ export class Members implements Cluster {
         await leases.insertMany(slots, { session });
       }),
     );
+    // Behind it: whoever changes the schema for a newer version either finds our leases, or is found.
+    await this.answered(this.options.admit());
     this.member = member;
     this.beat = 0;
     this.beatenAt = at;

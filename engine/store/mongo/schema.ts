@@ -1,7 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Collection, Db } from 'mongodb';
-import { isDuplicateKey } from './errors.ts';
+import { ConfigError } from '#engine/errors.ts';
+import type { LeaseDoc } from './committer.ts';
+import { isConflict, isDuplicateKey } from './errors.ts';
 import type { Migration } from './migrations.ts';
 
 /** `settings`: what all processes must agree on. */
@@ -88,6 +90,7 @@ async function migrateAlone({ db, settings, migrations, version, now }: MigrateO
     const stored = (await settings.findOne({ _id: 'schema' }))?.version ?? 0;
     await inserted(settings, { _id: 'schema', version: 0, by: version, at: now() });
     let reached = stored;
+    if (stored > 0) await fenceAll(db);
     for (const step of migrations) {
       if (step.version <= reached) continue;
       await step.apply(db);
@@ -99,4 +102,28 @@ async function migrateAlone({ db, settings, migrations, version, now }: MigrateO
     clearInterval(beat);
     await settings.deleteOne({ _id: 'migration', by: me }).catch(() => {}); // Then it is taken over after the silence.
   }
+}
+
+/** Processes of the older schema write nothing more from here on: what they know of the documents is over. They find out at their next commit or beat, and end. */
+async function fenceAll(db: Db): Promise<void> {
+  const leases = db.collection<LeaseDoc>('leases');
+  for (;;) {
+    try {
+      await leases.updateMany({ _id: { $gte: 'process:', $lt: 'process;' } }, { $set: { owner: null }, $inc: { epoch: 1 } });
+      return;
+    } catch (cause) {
+      // One of them is in the midst of a transaction.
+      if (!isConflict(cause)) throw cause;
+      await sleep(POLL_MS);
+    }
+  }
+}
+
+/** For a process that runs: throws when a newer version has changed the schema since it was started, or is about to. */
+export async function checkSchema(settings: Collection<Setting>, known: number): Promise<void> {
+  const [schema, migration] = await Promise.all([settings.findOne({ _id: 'schema' }), settings.findOne({ _id: 'migration' })]);
+  const newer = (schema?.version ?? 0) > known;
+  if (!newer && !migration) return;
+  const by = newer ? ` (${schema?.by})` : '';
+  throw new ConfigError(`a newer version of Fieldbridge${by} has changed the schema of the database: start that version here too`);
 }
