@@ -97,7 +97,8 @@ export class Members implements Cluster {
 
   constructor(options: ClusterOptions) {
     const { now = Date.now, elapsed = () => performance.now(), beatMs = 1000, giveUpMs = 5000, onPoint = () => {}, onProblem = () => {} } = options;
-    this.options = { ...options, sleep: options.sleep ?? sleep, now, elapsed, beatMs, giveUpMs, onPoint, onProblem };
+    const { admit = async () => {} } = options;
+    this.options = { ...options, admit, sleep: options.sleep ?? sleep, now, elapsed, beatMs, giveUpMs, onPoint, onProblem };
     this.roles = new Set(options.roles);
     this.startedAt = this.options.now();
     const { processes, leases } = options;
