@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { after, afterEach, before, beforeEach, describe, test } from 'node:test';
 import { newId } from '#engine/id.ts';
 import { type EntityRef, withChanges } from '#engine/message.ts';
+import { batchId } from '#engine/queue/bullmq/batches.ts';
 import { datas, message, within } from '#test/support/backend.ts';
 import { eventually } from '#test/support/wait.ts';
 import {
@@ -157,14 +158,29 @@ describe('faults of the queue on Redis and MongoDB', { skip: missingServer() }, 
     assert.deepEqual([await drain(first, LANE), await stored()], [[], 0]);
   });
 
-  test('Redis hangs: a dispatch says so in time, is asked again, and adds everything once', async () => {
+  const dispatches = () => [
+    { queue: `lane-${LANE}`, jobId: batchId({ lane: LANE, member: second.id, n: 1, delayed: false }), data: { lines: '' }, dueAt: null },
+  ];
+  const keyOf = (name: string) => `${installation.database.name}:lane-${LANE}:${name}`;
+
+  test('Redis hangs: a dispatch says so in time, is asked again, and has asked Redis once', async () => {
+    const jobs = dispatches();
     servers.redis.pause();
-    const jobs = [{ queue: `lane-${LANE}`, jobId: `${LANE}.x.${'1'.padStart(16, '0')}`, data: { lines: '' }, dueAt: null }];
     await assert.rejects(second.queue.dispatch(jobs), /no answer/);
     const again = second.queue.dispatch(jobs);
     servers.redis.resume();
     await again;
     assert.deepEqual(await installation.jobs(LANE, 'wait'), [jobs[0]!.jobId]);
+    assert.doesNotMatch(JSON.stringify(await installation.redis.xrange(keyOf('events'), '-', '+')), /duplicated/);
+  });
+
+  test('Redis is full: a dispatch says so, and what is added later is not taken for new', async () => {
+    const jobs = dispatches();
+    await installation.redis.config('SET', 'maxmemory', '1');
+    await assert.rejects(second.queue.dispatch(jobs), /OOM/);
+    await installation.redis.config('SET', 'maxmemory', '0');
+    await second.queue.dispatch(jobs);
+    assert.deepEqual(JSON.parse((await installation.redis.hget(keyOf(jobs[0]!.jobId), 'data'))!), { lines: '', after: null });
   });
 
   test('what its living member is about to dispatch is left to it, whatever Redis may have lost', async () => {
