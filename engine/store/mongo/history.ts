@@ -48,17 +48,19 @@ export class History {
     const found = new Map<string, Point[]>();
     const open = new Map(wanted);
     // With one key the server knows too when it is enough.
-    for await (const { ts, v } of this.rows(filter, wanted, order === 'DESC' ? -1 : 1, wanted.size === 1 ? limit : 0)) {
-      for (const [key, name] of open) {
-        const stored = own(v, key);
-        if (stored === undefined) continue;
-        let points = found.get(name);
-        if (!points) {
-          points = [];
-          found.set(name, points);
+    for await (const rows of this.batches(filter, wanted, order === 'DESC' ? -1 : 1, wanted.size === 1 ? limit : null)) {
+      for (const { ts, v } of rows) {
+        for (const [key, name] of open) {
+          const stored = own(v, key);
+          if (stored === undefined) continue;
+          let points = found.get(name);
+          if (!points) {
+            points = [];
+            found.set(name, points);
+          }
+          points.push({ ts, value: toValue(stored) });
+          if (points.length >= limit) open.delete(key);
         }
-        points.push({ ts, value: toValue(stored) });
-        if (points.length >= limit) open.delete(key);
       }
       if (open.size === 0) break;
     }
@@ -72,10 +74,12 @@ export class History {
     starts: readonly number[],
   ): Promise<Map<string, Point[]>> {
     const buckets = new Map([...wanted.keys()].map((key) => [key, new Buckets(starts, endTs, aggregation)]));
-    for await (const { ts, v } of this.rows(filter, wanted, 1, 0)) {
-      for (const [key, bucket] of buckets) {
-        const stored = own(v, key);
-        if (stored !== undefined) bucket.add(ts, toValue(stored));
+    for await (const rows of this.batches(filter, wanted, 1, null)) {
+      for (const { ts, v } of rows) {
+        for (const [key, bucket] of buckets) {
+          const stored = own(v, key);
+          if (stored !== undefined) bucket.add(ts, toValue(stored));
+        }
       }
     }
     const found = new Map<string, Point[]>();
@@ -86,13 +90,14 @@ export class History {
     return found;
   }
 
-  private async *rows(filter: Filter<StoredSample>, wanted: Wanted, direction: 1 | -1, limit: number): AsyncGenerator<Row> {
+  /** An answer of the server at a time: a promise for each row would cost more than the row. */
+  private async *batches(filter: Filter<StoredSample>, wanted: Wanted, direction: 1 | -1, limit: number | null): AsyncGenerator<Row[]> {
     const projection = { _id: 0, ts: 1, ...Object.fromEntries([...wanted.keys()].map((key) => [`v.${key}`, 1])) };
-    const cursor = this.samples.find<Row>(filter, { projection, batchSize: STEP, limit, sort: { _id: direction } });
+    // Without a limit the option must be absent: with 0 the driver forgets the size of a batch.
+    const cursor = this.samples.find<Row>(filter, { projection, batchSize: STEP, ...(limit === null ? {} : { limit }), sort: { _id: direction } });
     try {
       while (await cursor.hasNext()) {
-        // All that has come of this answer, without a promise each.
-        yield* cursor.readBufferedDocuments() as Row[];
+        yield cursor.readBufferedDocuments() as Row[];
         await breathe();
       }
     } finally {

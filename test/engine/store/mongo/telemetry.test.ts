@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
+import type { Collection } from 'mongodb';
 import { AppError } from '#engine/errors.ts';
 import { newId } from '#engine/id.ts';
 import type { Value } from '#engine/json.ts';
@@ -7,7 +8,8 @@ import type { EntityRef } from '#engine/message.ts';
 import type { Backend } from '#engine/queue.ts';
 import { Committer, SLOTS, slotLease } from '#engine/store/mongo/committer.ts';
 import { type Database, openDatabase } from '#engine/store/mongo/database.ts';
-import { latestId, type StoredSample } from '#engine/store/mongo/samples.ts';
+import { History } from '#engine/store/mongo/history.ts';
+import { latestId, type StoredSample, sampleId } from '#engine/store/mongo/samples.ts';
 import { Telemetry } from '#engine/store/mongo/telemetry.ts';
 import { Work } from '#engine/work.ts';
 import { telemetry as contract } from '#test/contract/telemetry.ts';
@@ -37,7 +39,7 @@ describe('telemetry in MongoDB', { skip: missing('mongo') }, () => {
     mongo = await startMongo();
     database = await openDatabase({ url: freshDatabase(mongo), lanes: 4, version: '1' });
     const { history, latest, leases } = database.collections;
-    parts = new Telemetry({ history, latest, step: 100 });
+    parts = new Telemetry({ history, latest, step: 20 });
     await leases.insertMany(Array.from({ length: SLOTS }, (_, slot) => ({ _id: slotLease('me', slot), owner: 'me', epoch: 1 })));
     committer = new Committer({
       client: database.client,
@@ -167,6 +169,23 @@ describe('telemetry in MongoDB', { skip: missing('mongo') }, () => {
     assert.ok(indexes.some(({ key, expireAfterSeconds }) => key['expiresAt'] === 1 && expireAfterSeconds === 0));
   });
 
+  test('a long range comes in batches, the whole of it never at once', async () => {
+    const entity = device();
+    const rows = Array.from({ length: 2500 }, (_, ts): StoredSample => ({ _id: sampleId(entity.id, ts), tenantId, ts, v: { a: ts, b: ts } }));
+    await database.collections.history.insertMany(rows);
+    const sizes: number[] = [];
+    const reads = new History({ history: counting(database.collections.history, sizes), leftoverOf: async () => null });
+    const query = { startTs: 0, endTs: 9999, buckets: [0], limit: 9999, order: 'ASC' } as const;
+    const counts = await reads.read(tenantId, entity, { ...query, keys: ['a'], aggregation: 'COUNT' }, clock);
+    const plain = await reads.read(tenantId, entity, { ...query, keys: ['a', 'b'], aggregation: 'NONE', order: 'DESC' }, clock);
+    assert.deepEqual(counts.get('a'), [{ ts: 4999, value: long(2500) }]);
+    assert.deepEqual(
+      plain.get('b')?.map(({ ts }) => ts),
+      rows.map(({ ts }) => ts).reverse(),
+    );
+    assert.deepEqual(sizes, [1000, 1000, 500, 1000, 1000, 500]);
+  });
+
   test('keys named as what every object has are keys like others', async () => {
     const entity = device();
     const query = { keys: ['constructor', 'toString', 'a'], startTs: 0, endTs: 9, aggregation: 'NONE', limit: 9, order: 'ASC' } as const;
@@ -217,11 +236,11 @@ describe('telemetry in MongoDB', { skip: missing('mongo') }, () => {
 
   test('a long removal is done in steps before its work', async () => {
     const entity = device();
-    await write(entity, ...Array.from({ length: 520 }, (_, ts): [number, string, number] => [ts, 'a', ts]));
+    await write(entity, ...Array.from({ length: 104 }, (_, ts): [number, string, number] => [ts, 'a', ts]));
     const work = removing(entity, ['a']);
     const before = transactions;
     await parts.ahead(work, (step) => committer.commit(step));
-    assert.deepEqual([transactions - before, (await stored(entity)).length], [5, 20]);
+    assert.deepEqual([transactions - before, (await stored(entity)).length], [5, 4]);
     await committer.commit(work);
     assert.deepEqual(await stored(entity), []);
     assert.equal((await parts.latest(tenantId, entity)).size, 0);
@@ -230,7 +249,7 @@ describe('telemetry in MongoDB', { skip: missing('mongo') }, () => {
   test('a deleted entity takes its telemetry along, a long history step by step', async () => {
     const [few, many] = [device(), device()];
     await write(few, [1, 'a', 1]);
-    await write(many, ...Array.from({ length: 220 }, (_, ts): [number, string, number] => [ts, 'a', ts]));
+    await write(many, ...Array.from({ length: 44 }, (_, ts): [number, string, number] => [ts, 'a', ts]));
     for (const entity of [few, many]) {
       const work = new Work();
       work.purges.push({ tenantId, entity });
@@ -258,3 +277,18 @@ describe('telemetry in MongoDB', { skip: missing('mongo') }, () => {
     );
   });
 });
+
+/** The same collection, and how many documents came with each answer. */
+function counting(history: Collection<StoredSample>, sizes: number[]): Collection<StoredSample> {
+  const find = (...args: Parameters<typeof history.find>) => {
+    const cursor = history.find(...args);
+    const read = cursor.readBufferedDocuments.bind(cursor);
+    cursor.readBufferedDocuments = () => {
+      const rows = read();
+      sizes.push(rows.length);
+      return rows;
+    };
+    return cursor;
+  };
+  return { find } as unknown as Collection<StoredSample>;
+}
