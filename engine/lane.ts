@@ -66,7 +66,8 @@ export function workLane(lane: number, deps: LaneDeps): Lane {
         await workOn(batch, count);
         return;
       } catch (cause) {
-        if (cause instanceof AppError && cause.retry !== 'never') throw cause;
+        // A batch that was accounted already has no culprit in it: the queue finds out what of it is left.
+        if (cause instanceof AppError && (cause.retry !== 'never' || cause.code === 'stale-batch')) throw cause;
         log.error({ lane, messages: count, err: cause }, count > 1 ? 'a batch failed and is made smaller' : 'a message can not be run');
         if (count > 1) continue;
         const culprit = batch.messages[0]!;

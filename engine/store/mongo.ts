@@ -101,7 +101,8 @@ async function compose(database: Database, redis: RedisConnections, options: Mon
   });
   const queue = new BullQueue({
     ...{ batches: collections.batches, held: collections.held, downlinks, connection: redis.main, prefix, lanes, now, member },
-    living: async () => (await collections.processes.find({ state: 'alive' }, { projection: { _id: 1 } }).toArray()).map(({ _id }) => _id),
+    // Also those that are being buried: until they are fenced, what they commit counts.
+    living: async () => (await collections.processes.find({}, { projection: { _id: 1 } }).toArray()).map(({ _id }) => _id),
     leaseOf: (lane) => cluster.leaseOf('lane', String(lane)),
     commit: (work) => committer.commit(work),
     bus: { publish: (topic, data) => bus.publish(topic, data, member()), subscribe: (topic, listener) => bus.subscribe(topic, listener) },

@@ -3,7 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { Fenced, NotDurable } from '#engine/errors.ts';
+import { AppError, Fenced, NotDurable } from '#engine/errors.ts';
 import { newId } from '#engine/id.ts';
 import { type LaneDeps, workLane } from '#engine/lane.ts';
 import type { Message } from '#engine/message.ts';
@@ -88,32 +88,37 @@ test('lane: what can not be made durable comes again, and its trouble is visible
   assert.equal(lane.trouble(), null);
 });
 
-test('lane: taken over by another process, its batch is given back whole, without culprits, and the revocation does not wait for anything', async (t) => {
-  const engine = await openEngine(t, { chains: SAVING });
-  const refused = Promise.withResolvers<void>();
-  const works: Work[] = [];
-  const lane = workLane(
-    0,
-    depsOf(engine, {
-      pauseMs: 60_000,
-      async commit(work) {
-        works.push(work);
-        refused.resolve();
-        throw new Fenced('lane:0');
-      },
-    }),
-  );
-  await engine.append(range(5));
-  await refused.promise;
-  await within(lane.stop(), 'the end of the lane');
-  assert.deepEqual([works.map((work) => [work.done.length, work.held.length, work.deadLetters.length])], [[[1, 0, 0]]]);
-  assert.deepEqual(engine.log, ['a lane waits: nothing can be made durable']);
-  const batch = await takeNow(engine.backend, 0);
-  assert.deepEqual(
-    batch?.messages.map(({ ts }) => ts),
-    [1, 2, 3, 4, 5],
-  );
-});
+for (const [what, refusal] of [
+  ['taken over by another process', new Fenced('lane:0')],
+  ['accounted already', new AppError('stale-batch', 'never', 'accounted already')],
+] as const) {
+  test(`lane: ${what}, its batch is given back whole, without culprits, and the revocation does not wait for anything`, async (t) => {
+    const engine = await openEngine(t, { chains: SAVING });
+    const refused = Promise.withResolvers<void>();
+    const works: Work[] = [];
+    const lane = workLane(
+      0,
+      depsOf(engine, {
+        pauseMs: 60_000,
+        async commit(work) {
+          works.push(work);
+          refused.resolve();
+          throw refusal;
+        },
+      }),
+    );
+    await engine.append(range(5));
+    await refused.promise;
+    await within(lane.stop(), 'the end of the lane');
+    assert.deepEqual([works.map((work) => [work.done.length, work.held.length, work.deadLetters.length])], [[[1, 0, 0]]]);
+    assert.deepEqual(engine.log, ['a lane waits: nothing can be made durable']);
+    const batch = await takeNow(engine.backend, 0);
+    assert.deepEqual(
+      batch?.messages.map(({ ts }) => ts),
+      [1, 2, 3, 4, 5],
+    );
+  });
+}
 
 for (const where of ['run', 'commit'] as const) {
   test(`lane: a message that breaks the ${where} stands alone in the end, is a dead letter, and the others happen once and in order`, async (t) => {
