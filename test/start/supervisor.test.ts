@@ -3,12 +3,12 @@ import { after, test } from 'node:test';
 import { type Supervised, type Supervisor, supervise } from '../../start/supervisor.ts';
 import { eventually, within } from '../support/wait.ts';
 
-/** Programs of one line, named by what they do. */
+/** Programs of one line, named by what they do; none outlives a test that breaks off for long. */
 const PROGRAMS: Readonly<Record<string, string>> = {
-  stays: `console.log('ready'); setInterval(() => {}, 1000);`,
+  stays: `console.log('ready'); setTimeout(() => {}, 15_000);`,
   refuses: `console.error('no server'); process.exitCode = 3;`,
   crashes: `console.log('ready'); process.exitCode = 7;`,
-  deaf: `process.on('SIGTERM', () => {}); console.log('ready'); setInterval(() => {}, 1000);`,
+  deaf: `process.on('SIGTERM', () => {}); console.log('ready'); setTimeout(() => {}, 15_000);`,
 };
 
 interface Observed {
