@@ -176,7 +176,11 @@ async function compose(database: Database, redis: RedisConnections, options: Mon
     } satisfies Store),
     queue,
     cluster: handingOver(cluster, { closeLane: (lane) => queue.closeLane(lane), wakeDownlinks: (id) => downlinks.turns.wake(id) }),
-    commit: (work) => committer.commit(work),
+    async commit(work) {
+      // A long history goes in steps before; what is left of it goes with the rest.
+      if (work.telemetryRemovals.length > 0) await telemetry.ahead(work, (step) => committer.commit(step));
+      return committer.commit(work);
+    },
     onChange(listener) {
       listeners.add(listener);
       return () => void listeners.delete(listener);

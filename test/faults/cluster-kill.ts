@@ -24,13 +24,14 @@ export function plannedClusterKills(count: number, seed: number): ClusterKill[] 
   ];
   return Array.from({ length: count }, (_, i) => {
     const [role, point] = turns[i % turns.length]!;
-    // A lease moves a few times in a life, transactions are many.
-    const rare = point?.startsWith('lease') || point === 'mid-downlink';
-    return { role, point, nth: 1 + Math.floor(random() * (rare ? 2 : 20)), afterMs: 200 + random() * 1500 };
+    // Leases are taken and given all at once, downlinks are few, transactions many.
+    const most = point?.startsWith('lease') ? 1 : point === 'mid-downlink' ? 2 : 20;
+    return { role, point, nth: 1 + Math.floor(random() * most), afterMs: 200 + random() * 1500 };
   });
 }
 
 const ALONE_MS = 1500;
+const BACKLOG_PER_SECOND = 5000;
 
 export interface ClusterKillReport extends ClusterVerdict {
   readonly kills: number;
@@ -41,7 +42,9 @@ export interface ClusterKillReport extends ClusterVerdict {
 
 export interface ClusterKillOptions {
   readonly kills: readonly ClusterKill[];
+  /** Messages in flight when it dies, as fast as the broker takes them. */
   readonly backlog: number;
+  /** After those. */
   readonly perSecond: number;
   readonly fast?: boolean;
   readonly log?: (line: string) => void;
@@ -56,7 +59,7 @@ export async function clusterKillRuns({ kills, backlog, perSecond, fast, log = (
   try {
     for (const [i, kill] of kills.entries()) {
       const load = new AbortController();
-      const loading = plant.publish(backlog, perSecond).then(() => plant.publish(1_000_000, perSecond, load.signal));
+      const loading = plant.publish(backlog, BACKLOG_PER_SECOND).then(() => plant.publish(1_000_000, perSecond, load.signal));
       try {
         const victims = await victimsOf(plant, kill);
         if (kill.point === null) {
