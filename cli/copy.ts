@@ -52,7 +52,8 @@ async function copy({ from, to, redis, json }: CopyArgs, env: Readonly<Record<st
     const target = await openTarget(to, redis, key, onPoint);
     try {
       const progress = showProgress(process.stderr, Date.now);
-      const tallies = await transfer({ source, target, newId, now: Date.now, onProgress: progress.on, onPoint }).finally(progress.end);
+      const onCounting = (): void => void process.stderr.write('counting both sides\n');
+      const tallies = await transfer({ source, target, newId, now: Date.now, onProgress: progress.on, onCounting, onPoint }).finally(progress.end);
       const kept = isMongo(to) ? key : passKeyOn(key, to);
       if (json) process.stdout.write(`${JSON.stringify({ from: source.name, to: target.name, copied: tallies })}\n`);
       else process.stdout.write(`${table(tallies)}Copied ${source.name} to ${target.name}.\n${keyText(kept, isMongo(to) ? null : to)}\n`);

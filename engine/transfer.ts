@@ -131,6 +131,8 @@ export interface TransferOptions {
   readonly now: () => number;
   /** After each page, and when a kind begins. */
   readonly onProgress?: (progress: { readonly kind: Kind; readonly rows: number; readonly total: number; readonly isWhole: boolean }) => void;
+  /** Everything is there; to count it takes a while. */
+  readonly onCounting?: () => void;
   /** Named points, for fault tests: `copy-begun`, `copy-page`, `copy-verified`. */
   readonly onPoint?: (name: string) => void;
 }
@@ -143,7 +145,7 @@ const ENDING_MS = 3_600_000;
  * @throws ConfigError when source and target are not such that this can be done. AppError `copy-differs` (`details.tallies`) when there is not the same in both.
  */
 export async function transfer(options: TransferOptions): Promise<readonly Tally[]> {
-  const { source, target, now, onPoint = () => {} } = options;
+  const { source, target, now, onCounting = () => {}, onPoint = () => {} } = options;
   let state = await begin(options);
   onPoint('copy-begun');
   for (const kind of KINDS) {
@@ -151,6 +153,7 @@ export async function transfer(options: TransferOptions): Promise<readonly Tally
     if ((await source.snapshot()) !== state.snapshot)
       throw new ConfigError(`${source.name} was started while it was copied. Stop it, empty ${target.name}, and begin anew`);
   }
+  onCounting();
   const tallies: Tally[] = [];
   const at = now() + ENDING_MS;
   for (const kind of KINDS) tallies.push({ kind, source: await source.count(kind, at), target: await target.count(kind, at) });

@@ -80,7 +80,7 @@ test('a folder with its key: the counts of both sides, progress beside them, and
   ]);
   assert.deepEqual(lines.slice(13), [`Copied ${from} to ${to}.`, `The key of the secrets is in ${join(to, 'secrets.key')}.`, '']);
   assert.match(stderr, /^documents {9}25 of 25, 100 %, [\d,]+ rows\/s\n/);
-  assert.match(stderr, /^history rows {6}2,514 of 2,514, 100 %, [\d,]+ rows\/s\n/m);
+  assert.match(stderr, /^history rows {6}2,514 of 2,514, 100 %, [\d,]+ rows\/s\ncounting both sides\n$/m);
   assert.equal(readFileSync(join(to, 'secrets.key'), 'utf8'), readFileSync(join(from, 'secrets.key'), 'utf8'));
   assert.equal(statSync(join(to, 'secrets.key')).mode & 0o777, 0o600);
 });

@@ -57,6 +57,8 @@ export interface DatabaseOptions {
   readonly version: string;
   readonly now?: () => number;
   readonly migrations?: readonly Migration[];
+  /** How long an operation may take, ms; 0: as long as it does. A server that hangs is known by its heartbeats all the same. */
+  readonly answerMs?: number;
 }
 
 const NAME = 'fieldbridge';
@@ -70,7 +72,6 @@ const CLIENT: MongoClientOptions = {
   serverSelectionTimeoutMS: 3000,
   connectTimeoutMS: 3000,
   heartbeatFrequencyMS: 1000,
-  socketTimeoutMS: ANSWER_MS,
   waitQueueTimeoutMS: ANSWER_MS,
   // What is written outside of transactions is on the disk too when it is said to be written.
   writeConcern: { w: 'majority', journal: true },
@@ -83,7 +84,7 @@ const CLIENT: MongoClientOptions = {
  */
 export async function openDatabase(options: DatabaseOptions): Promise<Database> {
   const { url, lanes, key, version, now = Date.now, migrations = MIGRATIONS } = options;
-  const client = await connect(url);
+  const client = await connect(url, options.answerMs);
   try {
     const db = client.db(nameOf(url));
     await checkServer(db, url);
@@ -132,10 +133,10 @@ export const withoutPassword = (url: string): string =>
 const refusal = (url: string, text: string, cause?: unknown): ConfigError =>
   new ConfigError([{ path: 'MONGODB_URL', message: `${withoutPassword(url)} ${text}` }], { cause });
 
-export async function connect(url: string): Promise<MongoClient> {
+export async function connect(url: string, answerMs = ANSWER_MS): Promise<MongoClient> {
   let client: MongoClient;
   try {
-    client = new MongoClient(url, CLIENT);
+    client = new MongoClient(url, { ...CLIENT, socketTimeoutMS: answerMs });
   } catch (cause) {
     // Without the cause, whose text may have the whole URL.
     throw refusal(url, `is no URL of MongoDB (${withoutPassword(errorText(cause))}); give mongodb://HOST:27017/${NAME}?replicaSet=NAME`);

@@ -67,6 +67,9 @@ async function reached<T>(url: string, what: Promise<T>): Promise<T> {
   }
 }
 
+/** Nobody waits for a copy but its owner, and to count a hundred million rows takes a server minutes. */
+const COUNTING = 0;
+
 /** How long a process of an installation that runs may show no sign of life. */
 const SILENT_MS = 6000;
 const LOOK_MS = 250;
@@ -85,7 +88,7 @@ export async function openMongoSource({ url, silentMs = SILENT_MS }: { url: stri
   } finally {
     await client.close();
   }
-  const database = await reached(url, openDatabase({ url, lanes: 16, version: VERSION }));
+  const database = await reached(url, openDatabase({ url, lanes: 16, version: VERSION, answerMs: COUNTING }));
   // What is left of deleted entities is no part of it.
   const telemetry = new Telemetry(database.collections);
   while (await reached(url, telemetry.sweep()));
@@ -117,7 +120,7 @@ export interface TargetOptions {
 /** @throws ConfigError when Redis has something of an installation of this name. NotConnected. */
 export async function openMongoTarget({ url, redisUrl, keyFingerprint, onPoint }: TargetOptions): Promise<MongoInstallation> {
   await refuseUsedRedis(redisUrl, nameOf(url));
-  const database = await reached(url, openDatabase({ url, lanes: 16, version: VERSION }));
+  const database = await reached(url, openDatabase({ url, lanes: 16, version: VERSION, answerMs: COUNTING }));
   return new MongoInstallation(database, { name: withoutPassword(url), keyFingerprint, ...(onPoint ? { onPoint } : {}) });
 }
 
