@@ -21,7 +21,7 @@ const ENCODER = `return { contentType: 'JSON', data: JSON.stringify(msg), metada
 
 /** (c) shared attribute set by REST → ATTRIBUTES_UPDATED → root chain → downlink converter → PUBLISH seen at the broker, one after the other. */
 export default async function downlink(options: BenchOptions): Promise<Result> {
-  const count = options.short ? 500 : 3000;
+  const count = options.brief ? 200 : options.short ? 500 : 3000;
   const broker = await startMosquitto();
   const product = await productOf(options);
   try {

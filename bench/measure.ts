@@ -21,6 +21,8 @@ export interface BenchOptions {
   readonly start?: () => Promise<Product>;
   /** Smaller counts: each workload under a minute, figures with more noise. */
   readonly short: boolean;
+  /** Much smaller: a workload within another. */
+  readonly brief?: boolean;
   /** Without the peer. */
   readonly alone: boolean;
   /** Flags for the product's node, `--cpu-prof`. */

@@ -5,6 +5,7 @@
 import { cpus, totalmem } from 'node:os';
 import { parseArgs } from 'node:util';
 import answer from './answer.ts';
+import cluster, { clusterNeeds } from './cluster.ts';
 import downlink from './downlink.ts';
 import growth from './growth.ts';
 import idle from './idle.ts';
@@ -13,7 +14,7 @@ import { type BenchOptions, machineNoise, megabytes, printResult, type Result } 
 import overload from './overload.ts';
 import uplink from './uplink.ts';
 
-const WORKLOADS: Readonly<Record<string, (options: BenchOptions) => Promise<Result>>> = {
+const WORKLOADS: Readonly<Record<string, (options: BenchOptions) => Promise<Result | Result[]>>> = {
   a: uplink,
   b: answer,
   c: downlink,
@@ -21,6 +22,7 @@ const WORKLOADS: Readonly<Record<string, (options: BenchOptions) => Promise<Resu
   growth,
   idle,
   overload,
+  cluster,
 };
 
 const { values, positionals } = parseArgs({
@@ -32,7 +34,8 @@ const { values, positionals } = parseArgs({
     'cpu-prof': { type: 'string' },
   },
 });
-const names = positionals.length > 0 ? positionals : Object.keys(WORKLOADS);
+const names = positionals.length > 0 ? positionals : Object.keys(WORKLOADS).filter((name) => name !== 'cluster' || !clusterNeeds());
+if (positionals.length === 0 && clusterNeeds()) console.log(`cluster: not run, ${clusterNeeds()}`);
 const unknown = names.filter((name) => !(name in WORKLOADS));
 if (unknown.length > 0) {
   console.error(`unknown: ${unknown.join(', ')}; there are: ${Object.keys(WORKLOADS).join(', ')}`);
@@ -50,9 +53,10 @@ console.log(machineNoise());
 let missed = 0;
 for (const name of names) {
   try {
-    const result = await WORKLOADS[name]!(options);
-    printResult(result);
-    missed += result.rows.filter((row) => row.must && !row.must.met).length + result.notes.filter((note) => /^(LOST|WRONG)/.test(note)).length;
+    const results = [await WORKLOADS[name]!(options)].flat();
+    for (const result of results) printResult(result);
+    for (const { rows, notes } of results)
+      missed += rows.filter((row) => row.must && !row.must.met).length + notes.filter((note) => /^(LOST|WRONG)/.test(note)).length;
   } catch (cause) {
     missed++;
     console.log(`\n${name} did not come to its end: ${cause instanceof Error ? cause.message : cause}`);

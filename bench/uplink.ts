@@ -8,7 +8,7 @@ const DEVICES = 100;
 
 /** (a) MQTT QoS 1 → converter in JS → root chain (type switch, script filter, save) → durable; Node-RED: MQTT → function → switch → file without fsync. */
 export default async function uplink(options: BenchOptions): Promise<Result> {
-  const count = options.short ? 20_000 : 100_000;
+  const count = options.brief ? 8000 : options.short ? 20_000 : 100_000;
   const plant = await startPlant(options);
   let peer: { nodeRed: NodeRed; run(): Promise<RunFigures>; check(): string[]; close(): Promise<void> } | null = null;
   try {
