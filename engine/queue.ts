@@ -57,6 +57,14 @@ export interface Queue {
 
   /** Messages in lanes, held and delayed, and age of the oldest in ms: for back pressure, `/metrics` and the status. */
   depth(): { messages: number; held: number; delayed: number; oldestMs: number };
+  /** Where messages are dispatched as jobs: those of this process since its start. */
+  jobs?(): JobCounts;
+}
+
+/** Jobs of the lanes, and the messages in them. */
+export interface JobCounts {
+  readonly added: { readonly jobs: number; readonly messages: number };
+  readonly done: { readonly jobs: number; readonly messages: number };
 }
 
 /** One document that a commit saved or removed: what caches and actors listen to. */

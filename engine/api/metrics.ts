@@ -1,6 +1,7 @@
 import type { FastifyInstance } from 'fastify';
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import { NULL_ID } from '../message.ts';
+import type { JobCounts } from '../queue.ts';
 import type { Doc, Ledger } from '../store.ts';
 import type { ApiContext } from './context.ts';
 
@@ -37,6 +38,7 @@ function watchEngine(register: Registry, { backend, scripts }: Pick<ApiContext, 
   depth('fieldbridge_held_messages', 'Messages that wait for another try, with those behind them.', (queue) => queue.held);
   depth('fieldbridge_delayed_messages', 'Messages that are not due yet.', (queue) => queue.delayed);
   depth('fieldbridge_oldest_message_seconds', 'Age of the oldest message that waits.', (queue) => queue.oldestMs / 1000);
+  if (backend.queue.jobs) watchJobs(register, () => backend.queue.jobs!());
 
   const script = (name: string, help: string, read: (stats: ReturnType<typeof scripts.stats>) => number) =>
     new Gauge({
@@ -51,6 +53,22 @@ function watchEngine(register: Registry, { backend, scripts }: Pick<ApiContext, 
   script('fieldbridge_script_penalty_hosts', 'Script hosts for scripts that overran.', (stats) => stats.penaltyHosts);
   script('fieldbridge_script_kills', 'Script hosts killed since the start.', (stats) => stats.kills);
   script('fieldbridge_script_queued', 'Calls that wait for a host.', (stats) => stats.queued);
+}
+
+function watchJobs(register: Registry, read: () => JobCounts): void {
+  const counter = (name: string, help: string, unit: 'jobs' | 'messages') =>
+    new Counter({
+      name,
+      help,
+      labelNames: ['step'],
+      registers: [register],
+      collect() {
+        this.reset();
+        for (const [step, counts] of Object.entries(read())) this.inc({ step }, counts[unit]);
+      },
+    });
+  counter('fieldbridge_queue_jobs_total', 'Jobs of the lanes that this process has added, and done.', 'jobs');
+  counter('fieldbridge_queue_job_messages_total', 'Messages in them.', 'messages');
 }
 
 /** Ledger terms of tenants and integrations, read when somebody asks. */

@@ -1,7 +1,7 @@
 import type { Redis } from 'ioredis';
 import type { Collection } from 'mongodb';
 import type { Lease } from '#engine/cluster.ts';
-import type { Batch, Queue } from '#engine/queue.ts';
+import type { Batch, JobCounts, Queue } from '#engine/queue.ts';
 import type { Dispatch, Part, Transaction } from '#engine/store/mongo/transaction.ts';
 import type { Downlink } from '#engine/store.ts';
 import { Work } from '#engine/work.ts';
@@ -45,13 +45,14 @@ export class BullQueue implements Queue, Part {
   readonly lanes: number;
   readonly downlinks: Downlinks;
   private readonly options: BullQueueOptions;
-  private readonly jobs: Jobs;
+  private readonly bull: Jobs;
   private readonly outbox: Outbox;
   private readonly restore: Restore;
   private readonly waiting: Lanes;
   private readonly delayed: Delayed;
   private readonly followers: Followers;
   private readonly counts: Depth;
+  private readonly counted = { added: { jobs: 0, messages: 0 }, done: { jobs: 0, messages: 0 } };
   private readonly unsubscribe: readonly (() => void)[];
 
   constructor(options: BullQueueOptions) {
@@ -59,7 +60,7 @@ export class BullQueue implements Queue, Part {
     this.options = options;
     this.lanes = lanes;
     this.downlinks = downlinks;
-    this.jobs = new Jobs({ connection, prefix, log });
+    this.bull = new Jobs({ connection, prefix, log });
     const held = new Held(heldDocs, lanes);
     this.delayed = new Delayed({ batches, now });
     this.counts = new Depth({
@@ -74,16 +75,19 @@ export class BullQueue implements Queue, Part {
     this.followers = new Followers(batches);
     this.outbox = new Outbox({
       batches,
-      jobs: this.jobs,
+      jobs: this.bull,
       lanes,
       now,
-      onAppended: (appended) => this.counts.appended(appended),
+      onAppended: (appended) => {
+        count(this.counted.added, appended);
+        this.counts.appended(appended);
+      },
       onDispatched: (queues) => bus.publish(DISPATCHED, queues),
     });
-    this.restore = new Restore({ batches, jobs: this.jobs, outbox: this.outbox, now, member, living, bus });
+    this.restore = new Restore({ batches, jobs: this.bull, outbox: this.outbox, now, member, living, bus });
     this.waiting = new Lanes({
       batches,
-      jobs: this.jobs,
+      jobs: this.bull,
       held,
       delayed: this.delayed,
       lanes,
@@ -97,6 +101,7 @@ export class BullQueue implements Queue, Part {
         return commit(work);
       },
       onDone: (lane, done) => {
+        count(this.counted.done, done);
         this.counts.done(done);
         this.followers.check(lane);
       },
@@ -109,7 +114,7 @@ export class BullQueue implements Queue, Part {
         this.waiting.wake(lane as number);
       }),
     ];
-    this.jobs.onReconnect(() => this.redisRestarted());
+    this.bull.onReconnect(() => this.redisRestarted());
   }
 
   /** Resolves when `depth()` is known. */
@@ -192,6 +197,10 @@ export class BullQueue implements Queue, Part {
     return this.counts.value();
   }
 
+  jobs(): JobCounts {
+    return structuredClone(this.counted);
+  }
+
   /** Nothing is taken any more. What is committed after that is still dispatched, until the connection is closed. */
   close(): void {
     for (const unsubscribe of this.unsubscribe) unsubscribe();
@@ -212,4 +221,9 @@ export class BullQueue implements Queue, Part {
       this.waiting.wake(lane);
     }
   }
+}
+
+function count(counted: { jobs: number; messages: number }, batches: readonly { readonly total: number }[]): void {
+  counted.jobs += batches.length;
+  for (const { total } of batches) counted.messages += total;
 }

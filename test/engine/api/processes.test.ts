@@ -60,6 +60,24 @@ test('a process without the role api serves its health and its metrics, and noth
   assert.deepEqual((await get('/health')).json(), { status: 'UP' });
   const metrics = (await get('/metrics')).body;
   assert.match(metrics, /^fieldbridge_lane_messages \d/m);
+  assert.doesNotMatch(metrics, /fieldbridge_queue_jobs/, 'embedded, messages are no jobs');
   assert.doesNotMatch(metrics, /fieldbridge_ledger/, 'what all processes share is shown by those with the role api');
   for (const url of ['/api/system/info', '/api/v1/token/attributes', '/', '/v3/api-docs']) assert.equal((await get(url)).statusCode, 404, url);
+});
+
+test('where messages are dispatched as jobs, each process counts its own', async (t) => {
+  const { queue } = api.context.backend;
+  queue.jobs = () => ({ added: { jobs: 3, messages: 40 }, done: { jobs: 2, messages: 25 } });
+  t.after(() => {
+    delete queue.jobs;
+  });
+  const app = await buildOperationServer(api.context);
+  t.after(() => app.close());
+  const metrics = (await app.inject({ method: 'GET', url: '/metrics' })).body;
+  assert.deepEqual(metrics.match(/^fieldbridge_queue_job.*$/gm), [
+    'fieldbridge_queue_jobs_total{step="added"} 3',
+    'fieldbridge_queue_jobs_total{step="done"} 2',
+    'fieldbridge_queue_job_messages_total{step="added"} 40',
+    'fieldbridge_queue_job_messages_total{step="done"} 25',
+  ]);
 });
