@@ -169,7 +169,9 @@ const isFree = ({ known, state }: Row): boolean => isWaiting(state) && !known.cl
 /** The name of the field is in what the server says of a duplicate, or in the key that it names; the same downlink twice is another matter. */
 export function isSlotTaken(cause: unknown): boolean {
   if (!isDuplicateKey(cause)) return false;
-  const texts = cause instanceof MongoBulkWriteError ? [cause.writeErrors].flat().map(({ errmsg }) => errmsg) : [cause.message];
+  // What was refused as a whole has no errors of its parts.
+  const parts = cause instanceof MongoBulkWriteError ? [cause.writeErrors].flat().map(({ errmsg }) => errmsg) : [];
+  const texts = [cause.message, ...parts];
   return texts.some((text) => text?.includes('slot'));
 }
 
