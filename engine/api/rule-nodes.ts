@@ -44,27 +44,34 @@ function createRuleNodes(backend: Backend): RuleNodes {
 
   async function readAll(): Promise<void> {
     stale = new Map();
-    for await (const { tenantId, id, body } of backend.store.everyDoc('RULE_CHAIN_METADATA')) put(tenantId, id, body as unknown as ChainMetadata);
+    try {
+      for await (const { tenantId, id, body } of backend.store.everyDoc('RULE_CHAIN_METADATA')) put(tenantId, id, body as unknown as ChainMetadata);
+    } catch (cause) {
+      stale = null;
+      throw cause;
+    }
+    await readStale();
   }
 
-  let reading: Promise<void> | null = null;
+  async function readStale(): Promise<void> {
+    for (const [id, tenantId] of stale ?? []) {
+      stale?.delete(id);
+      try {
+        put(tenantId, id, ((await backend.store.doc('RULE_CHAIN_METADATA', tenantId, id))?.body as unknown as ChainMetadata) ?? null);
+      } catch (cause) {
+        stale?.set(id, tenantId);
+        throw cause;
+      }
+    }
+  }
+
+  /** Of reads one at a time: who asks while a chain is read waits for it, and an older read can not come after a newer one. */
+  let reading: Promise<void> = Promise.resolve();
   return {
     async find(nodeId) {
-      reading ??= readAll().catch((cause: unknown) => {
-        // The store was away: the next one who asks reads everything.
-        reading = null;
-        throw cause;
-      });
+      // When the store was away, the next one who asks reads again.
+      reading = reading.catch(() => {}).then(() => (stale === null ? readAll() : stale.size > 0 ? readStale() : undefined));
       await reading;
-      for (const [id, tenantId] of stale ?? []) {
-        stale?.delete(id);
-        try {
-          put(tenantId, id, ((await backend.store.doc('RULE_CHAIN_METADATA', tenantId, id))?.body as unknown as ChainMetadata) ?? null);
-        } catch (cause) {
-          stale?.set(id, tenantId);
-          throw cause;
-        }
-      }
       return byId.get(nodeId) ?? null;
     },
   };
