@@ -147,7 +147,8 @@ async function measure(
   await Promise.all(
     Array.from({ length: sideBySide }, async (_, slot) => {
       for (let n = 1; performance.now() < end; n++) {
-        done += await round(n, slot);
+        const more = await round(n, slot);
+        done += more;
         rounds++;
       }
     }),

@@ -130,7 +130,8 @@ const LANES_MS = 30_000;
 
 /**
  * How much more two rules processes can do than one, had each of them cores of its own: messages a CPU second of the busiest process (with its script hosts).
- * Twice as much is what there is to gain; what is lost of it are uneven shares and smaller batches.
+ * Twice as much is what there is to gain; what is lost of it are uneven shares, smaller batches and transactions, and what a process needs for itself. Far below a
+ * whole core (`of a core`) the last of these is most of it, and the ratio says little of the limit.
  */
 async function rulesProcesses(options: BenchOptions, servers: Servers): Promise<Result> {
   const count = options.short ? 10_000 : 30_000;
@@ -216,6 +217,7 @@ function turnRow(what: string, turns: readonly Turn[]): Row {
       rules: of((turn) => turn.rules).toFixed(1),
       busiest: of((turn) => turn.busiest).toFixed(1),
       'busiest, by turn': turns.map((turn) => turn.busiest.toFixed(1)).join(' '),
+      'of a core': `${(of((turn) => turn.busiest * turn.perSecond) / 10_000).toFixed(0)} %`,
       integrations: of((turn) => turn.integrations).toFixed(1),
       api: of((turn) => turn.api).toFixed(1),
       MongoDB: of((turn) => turn.mongo).toFixed(1),
