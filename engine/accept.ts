@@ -278,6 +278,9 @@ function createSource(first: UplinkTarget, deps: AcceptDeps, limits: AcceptLimit
     },
     async accept(uplink, { mayWait = true, deadLetterId, lease = null } = {}) {
       if (!mayWait) {
+        // Behind what waits for the servers to come back, it would wait as long.
+        const health = backend.health();
+        if (!health.ok) throw new NotDurable(new Error(health.reason));
         if (shared.items >= limits.inFlight || shared.bytes >= limits.inFlightBytes || backend.queue.depth().messages > limits.depth)
           throw new Busy('Too many messages are under way');
         const ms = deps.rateLimit?.(target.info.tenantId, 1) ?? 0;

@@ -82,7 +82,7 @@ export function handleErrors(app: FastifyInstance): void {
       return sendError(reply, 500, ErrorCode.GENERAL, error.message || 'Internal error');
     }
     if (error instanceof Busy) reply.header('Retry-After', Math.max(1, Math.ceil(error.afterMs / 1000)));
-    if (error instanceof NotDurable) reply.header('Retry-After', 1);
+    if (known.status === 503) reply.header('Retry-After', 1);
     return sendError(reply, known.status, known.errorCode, error.message, error instanceof HttpError ? error.details : undefined);
   });
 }

@@ -26,6 +26,11 @@ export default async function inbound(app: FastifyInstance, context: ApiContext)
         return sendError(reply, 413, ErrorCode.BAD_REQUEST_PARAMS, `The body is larger than ${context.maxUplinkBytes} bytes`);
       }
       const answer = await context.control.integrations.inbound(type, routingKey, inbound);
+      if (reply.sent) {
+        // Refused meanwhile (`overdue.ts`): what this answer carries is for the next one.
+        answer.written?.(false);
+        return reply;
+      }
       if (answer.written) tellWhetherWritten(reply.raw, answer.written);
       reply.code(answer.status);
       for (const [name, value] of Object.entries(answer.headers ?? {})) reply.header(name, value);

@@ -7,6 +7,7 @@ import { jsonBodies } from './bodies.ts';
 import type { ApiContext } from './context.ts';
 import { ErrorCode, handleErrors, refuseUnreadable, sendError } from './errors.ts';
 import { describeApi } from './openapi.ts';
+import { refuseOverdue } from './overdue.ts';
 import { ROUTES } from './routes.ts';
 import { compileValidator } from './schemas.ts';
 
@@ -35,6 +36,7 @@ export async function buildServer(context: ApiContext, logger?: FastifyBaseLogge
   handleErrors(app);
   jsonBodies(app);
   refuseUnacceptable(app);
+  refuseOverdue(app, context);
 
   await app.register(cors, {
     delegator: ({ headers }, callback) => {

@@ -344,3 +344,13 @@ test('accept: closing refuses what is held back', async () => {
   accept.close();
   await assert.rejects(within(held, 'the refusal'), NotDurable);
 });
+
+test('accept: while nothing can be stored, who can be told to come again is told so at once', async () => {
+  const source = openAccept(backend).accept.source(target());
+  Object.assign(backend, { health: () => ({ ok: false, reason: 'Redis: no answer for 3000 ms' }) });
+  await assert.rejects(
+    source.accept(uplink(thermostat('A')), { mayWait: false }),
+    (cause) => cause instanceof NotDurable && /Redis: no answer/.test(cause.message),
+  );
+  assert.equal((await source.accept(uplink(thermostat('A')))).outcome, 'converted');
+});

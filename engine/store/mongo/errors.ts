@@ -1,4 +1,6 @@
 import {
+  MongoBulkWriteError,
+  MongoDriverError,
   MongoError,
   MongoNetworkError,
   MongoNotConnectedError,
@@ -19,15 +21,21 @@ export function isConflict(cause: unknown): boolean {
 /** The server says that it can store nothing now, whatever it is: shutting down, no primary, too slow, disk full, we may not. */
 const NOT_NOW = new Set([6, 7, 13, 18, 89, 91, 189, 262, 10107, 11600, 11602, 13435, 13436, 14031]);
 
+/** All connections hang, and the driver does not export the class. */
+const WAIT_QUEUE = 'MongoWaitQueueTimeoutError';
+
 /** Nothing can be stored now: the server is away, does not answer, or says so. Other errors of the server are about what was sent. */
 export function isUnavailable(cause: unknown): boolean {
   if (cause instanceof MongoServerError && NOT_NOW.has(Number(cause.code))) return true;
+  // A bulk write wraps whatever its driver ran into; what the server said has a code.
+  if (cause instanceof MongoBulkWriteError && cause.code === undefined) return true;
   return (
     cause instanceof MongoNetworkError ||
     cause instanceof MongoServerSelectionError ||
     cause instanceof MongoNotConnectedError ||
     cause instanceof MongoTopologyClosedError ||
     cause instanceof MongoOperationTimeoutError ||
+    (cause instanceof MongoDriverError && cause.name === WAIT_QUEUE) ||
     (cause instanceof MongoError && (cause.hasErrorLabel('RetryableWriteError') || cause.hasErrorLabel('ResetPool')))
   );
 }
