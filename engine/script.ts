@@ -44,7 +44,7 @@ export type ScriptResult = { readonly logs?: readonly string[] } & (
 
 export interface ScriptEngine {
   /**
-   * Compiles without running. Resolves to the reason why the script can not be used (syntax error, blank, forbidden word, `TBEL is not available yet`), else to null.
+   * Compiles without running. Resolves to the reason why the script can not be used (syntax error, blank, forbidden word), else to null.
    * Cheap to ask twice: results are kept by text.
    */
   check(script: Script): Promise<ScriptFault | null>;

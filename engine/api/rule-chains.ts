@@ -28,7 +28,7 @@ export default async function ruleChains(plain: FastifyInstance, context: ApiCon
   const { store } = backend;
   const reread = async ({ tenantId, id }: Doc): Promise<Doc> => (await store.doc('RULE_CHAIN', tenantId, id))!;
 
-  app.get('/api/ruleChain/tbelEnabled', { config: { who }, schema: { tags, summary: 'Whether scripts may be TBEL' } }, async () => false);
+  app.get('/api/ruleChain/tbelEnabled', { config: { who }, schema: { tags, summary: 'Whether scripts may be TBEL' } }, async () => true);
 
   app.get('/api/ruleChain/:id', { config: { who }, schema: { tags, summary: 'A rule chain', params: IdParams } }, async ({ caller, params }) =>
     chainJson(await readable(context, caller, chainRef(params.id))),

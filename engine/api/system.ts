@@ -50,7 +50,7 @@ export default async function system(plain: FastifyInstance, context: ApiContext
       allowedDashboardIds: [],
       edgesSupportEnabled: false,
       hasRepository: false,
-      tbelEnabled: false,
+      tbelEnabled: caller.authority === 'TENANT_ADMIN',
       persistDeviceStateToTelemetry: false,
       userSettings: { openedMenuSections: [], ...settings?.body },
       maxDatapointsLimit: 50_000,

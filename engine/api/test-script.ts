@@ -1,5 +1,6 @@
 import type { FastifyInstance } from 'fastify';
 import { Type } from 'typebox';
+import { isJsonObject, type Json, parseJson, printJson } from '../json.ts';
 import type { ScriptLanguage } from '../script.ts';
 import type { ApiContext } from './context.ts';
 import { badRequest } from './errors.ts';
@@ -11,8 +12,6 @@ import { oneOf } from './telemetry-target.ts';
 export const TEST_TIMEOUT_MS = 5000;
 export const LANGUAGES: readonly ScriptLanguage[] = ['JS', 'TBEL'];
 export const LANGUAGE_QUERY = Type.Object({ scriptLang: Type.Optional(Type.String({ description: 'JS (default) or TBEL.' })) });
-
-type Json = Record<string, unknown>;
 
 export interface Tested {
   readonly output: string | null;
@@ -39,7 +38,7 @@ export default async function testScript(plain: FastifyInstance, context: ApiCon
     );
     if (!result.ok) return { output: '', error: result.fault.message || 'The script failed' };
     try {
-      return { output: shape(result.json === undefined ? undefined : JSON.parse(result.json), input), error: '' };
+      return { output: shape(result.json === undefined ? undefined : parseJson(result.json), input), error: '' };
     } catch (cause) {
       return { output: '', error: (cause as Error).message };
     }
@@ -52,7 +51,7 @@ interface Input {
   readonly msgType: string;
 }
 
-const text = (value: unknown): string => (typeof value === 'string' ? value : value === undefined || value === null ? '' : JSON.stringify(value));
+const text = (value: unknown): string => (typeof value === 'string' ? value : value === undefined || value === null ? '' : printJson(value as Json));
 
 function strings(value: unknown): Record<string, string> {
   if (typeof value !== 'object' || value === null) return {};
@@ -60,7 +59,7 @@ function strings(value: unknown): Record<string, string> {
 }
 
 /** What each use of a script must return, and how the editor shows it. */
-const SHAPES: Readonly<Record<string, (result: unknown, input: Input) => string | null>> = {
+const SHAPES: Readonly<Record<string, (result: Json | undefined, input: Input) => string | null>> = {
   filter(result) {
     if (typeof result !== 'boolean') throw wrongType(result);
     return String(result);
@@ -71,7 +70,7 @@ const SHAPES: Readonly<Record<string, (result: unknown, input: Input) => string 
     for (const label of result) if (typeof label !== 'string') throw wrongType(label);
     return JSON.stringify([...new Set(result)]);
   },
-  json: (result) => (result === undefined ? null : JSON.stringify(result)),
+  json: (result) => (result === undefined ? null : printJson(result)),
   string(result) {
     if (typeof result !== 'string') throw wrongType(result);
     return result;
@@ -81,18 +80,24 @@ const SHAPES: Readonly<Record<string, (result: unknown, input: Input) => string 
 };
 
 /** What a transformation leaves out keeps its old value; metadata is text. */
-function updated(result: unknown, input: Input): string {
-  if (typeof result !== 'object' || result === null || Array.isArray(result)) throw wrongType(result);
-  const { msg, metadata, msgType } = result as Json;
+function updated(result: Json | undefined, input: Input): string {
+  if (!isJsonObject(result)) throw wrongType(result);
+  const { msg, metadata, msgType } = result;
   // Keys in one order: the original's is that of a hash.
   const flat = Object.entries(metadata === undefined || metadata === null ? input.metadata : strings(metadata)).sort(([a], [b]) => (a < b ? -1 : 1));
   const type = msgType === undefined || msgType === null || msgType === '' ? input.msgType : text(msgType);
-  return `{"msg":${msg === undefined ? input.msg : JSON.stringify(msg)},"metadata":${JSON.stringify(Object.fromEntries(flat))},"msgType":${JSON.stringify(type)}}`;
+  return `{"msg":${msg === undefined ? input.msg : printJson(msg)},"metadata":${JSON.stringify(Object.fromEntries(flat))},"msgType":${JSON.stringify(type)}}`;
 }
 
 const wrongType = (value: unknown): Error => new Error(`Wrong result type: ${typeName(value)}`);
 
 function typeName(value: unknown): string {
   if (value === null || value === undefined) return 'NULL';
-  return Array.isArray(value) ? 'ARRAY' : typeof value === 'object' ? 'OBJECT' : typeof value === 'number' ? 'NUMBER' : (typeof value).toUpperCase();
+  return Array.isArray(value)
+    ? 'ARRAY'
+    : isJsonObject(value as Json)
+      ? 'OBJECT'
+      : typeof value === 'number' || typeof value === 'object' || typeof value === 'bigint'
+        ? 'NUMBER'
+        : (typeof value).toUpperCase();
 }

@@ -1,7 +1,7 @@
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import ivm from 'isolated-vm';
-import type { ScriptKind } from '../script.ts';
+import type { ScriptKind, ScriptLanguage } from '../script.ts';
 import { MAX_RESULT_CHARS } from './outcome.ts';
 import { type MakeRunner, type Runner, sandbox } from './sandbox.ts';
 
@@ -9,6 +9,8 @@ import { type MakeRunner, type Runner, sandbox } from './sandbox.ts';
 export interface Definition {
   readonly id: number;
   readonly kind: ScriptKind;
+  readonly language: ScriptLanguage;
+  /** JavaScript: of TBEL what its compiler made. */
   readonly body: string;
   readonly argNames: readonly string[];
 }
@@ -115,6 +117,8 @@ export class Cell {
   readonly #set: ivm.Reference<(slot: number, arity: number, runner: unknown) => void>;
   readonly #run: ivm.Reference<(calls: number, ...pieces: string[]) => string>;
   readonly #take: ivm.Reference<() => string>;
+  /** The runtime of TBEL, compiled once for all contexts. */
+  #library: ivm.Script | null = null;
   readonly #slots = new Map<number, { slot: number; context: ivm.Context } | string>();
   #nextSlot = 0;
   /** Segments run so far: a cell that fails in its first one owes it to nobody else. */
@@ -158,12 +162,12 @@ export class Cell {
   }
 
   /** @returns null, or a code of `outcome.ts` saying why the script can not be called. */
-  define(script: Definition): string | null {
+  define(script: Definition, library: string): string | null {
     const known = this.#slots.get(script.id);
     if (known !== undefined) return typeof known === 'string' ? known : null;
     let made: { slot: number; context: ivm.Context } | string;
     try {
-      made = this.#compile(script);
+      made = script.language === 'TBEL' ? this.#compileTbel(script, library) : this.#compile(script);
     } catch (cause) {
       if (this.isDead) return 'M';
       made = compileFault(cause);
@@ -184,11 +188,33 @@ export class Cell {
     const runner = make.applySync(undefined, [script.kind, callable.derefInto() as never], {
       result: { reference: true },
     }) as unknown as ivm.Reference<Runner>;
-    const slot = this.#nextSlot++;
-    this.#set.applySync(undefined, [slot, script.argNames.length, runner.derefInto()]);
-    for (const handle of [make, callable, runner]) handle.release();
+    const slot = this.#give(script, runner);
+    for (const handle of [make, callable]) handle.release();
     body.release();
     return { slot, context };
+  }
+
+  /** What the compiler made reaches its arguments and the runtime; the runtime is the language and itself. */
+  #compileTbel(script: Definition, library: string): { slot: number; context: ivm.Context } {
+    const context = this.#isolate.createContextSync();
+    const body = this.#isolate.compileScriptSync(script.body, { filename: '<script>' });
+    this.#library ??= this.#isolate.compileScriptSync(library, { filename: '<library>' });
+    const make = this.#library.runSync(context, { reference: true, timeout: COMPILE_TIMEOUT_MS }) as unknown as ivm.Reference<() => unknown>;
+    const program = body.runSync(context, { reference: true, timeout: COMPILE_TIMEOUT_MS }) as unknown as ivm.Reference<() => unknown>;
+    const runner = make.applySync(undefined, [script.kind, program.derefInto() as never, MAX_RESULT_CHARS] as never, {
+      result: { reference: true },
+    }) as unknown as ivm.Reference<Runner>;
+    const slot = this.#give(script, runner);
+    for (const handle of [make, program]) handle.release();
+    body.release();
+    return { slot, context };
+  }
+
+  #give(script: Definition, runner: ivm.Reference<Runner>): number {
+    const slot = this.#nextSlot++;
+    this.#set.applySync(undefined, [slot, script.argNames.length, runner.derefInto()]);
+    runner.release();
+    return slot;
   }
 
   forget(id: number): void {

@@ -24,8 +24,8 @@ const refused = (reason: ScriptFault['reason'], message: string): ScriptFault =>
 
 /** What can be said about a script without an engine: it is not blank, not too long, in a language that runs, without words that would make it asynchronous. */
 export function staticFault({ kind, language, body, argNames }: Script): ScriptFault | null {
-  if (language !== 'JS') return refused('unavailable', `${language} is not available yet`);
-  if (typeof body !== 'string' || body.trim() === '') return refused('compile', 'JS script is blank!');
+  if (language !== 'JS' && language !== 'TBEL') return refused('unavailable', `${String(language)} is not available`);
+  if (typeof body !== 'string' || body.trim() === '') return refused('compile', `${language} script is blank!`);
   if (body.length > MAX_BODY_CHARS) return refused('too-large', `Script of ${body.length} characters is over the limit of ${MAX_BODY_CHARS}`);
   const names = argNames ?? ARGUMENTS[kind];
   if (names.length !== ARGUMENTS[kind].length || new Set(names).size !== names.length) {
@@ -33,6 +33,7 @@ export function staticFault({ kind, language, body, argNames }: Script): ScriptF
   }
   const bad = names.find((name) => !IDENTIFIER.test(name));
   if (bad !== undefined) return refused('compile', `Invalid argument name: ${bad}`);
+  if (language === 'TBEL') return null;
   // Converters may hold such words in code that never runs (bundled codecs do); a promise as their result is refused when it is returned.
   const word = kind === 'uplink' || kind === 'downlink' ? undefined : codeWords(body).find((name) => FORBIDDEN.has(name));
   return word === undefined ? null : refused('compile', `Script must not contain '${word}' keyword.`);

@@ -17,6 +17,8 @@ export const RESULT = 5;
 export const ALIVE = 6;
 /** Integers: unit id and index of the call that does not stop. The host ends itself after it. */
 export const STUCK = 7;
+/** Text: the runtime of TBEL, before the first script that needs it. */
+export const LIBRARY = 8;
 
 export interface Frame {
   readonly type: number;

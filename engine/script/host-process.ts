@@ -71,6 +71,8 @@ export class HostProcess {
   heardAt = performance.now();
   /** Scripts that it has been told. */
   readonly defined = new Set<number>();
+  /** It has the runtime of TBEL. */
+  hasLibrary = false;
 
   constructor(limits: HostLimits, isLow: boolean, events: HostEvents) {
     const [command, ...args] = hostCommand(limits, isLow);

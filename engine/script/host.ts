@@ -1,6 +1,6 @@
 import { writeSync } from 'node:fs';
 import { type Call, Cell, type Definition, MAX_SEGMENT_CALLS } from './cell.ts';
-import { ALIVE, DEFINE, encodeFrame, FORGET, type Frame, FrameReader, READY, RESULT, RUN, STUCK } from './frame.ts';
+import { ALIVE, DEFINE, encodeFrame, FORGET, type Frame, FrameReader, LIBRARY, READY, RESULT, RUN, STUCK } from './frame.ts';
 import { NOT_RUN } from './outcome.ts';
 
 /**
@@ -27,6 +27,8 @@ process.title = 'fieldbridge script host';
 
 const limits = JSON.parse(process.argv.at(-1) ?? '{}') as HostLimits;
 const scripts = new Map<number, Definition>();
+/** The runtime of TBEL. */
+let library = '';
 const cellOf = new Map<number, Cell>();
 const cells = new Set<Cell>();
 const overran = new Set<number>();
@@ -123,7 +125,7 @@ function place(script: Definition): Cell | string {
     cellOf.set(script.id, cell);
   }
   cell.usedAt = ++uses;
-  const fault = cell.define(script);
+  const fault = cell.define(script, library);
   if (fault === 'M') drop(cell);
   return fault ?? cell;
 }
@@ -224,7 +226,7 @@ function replacement(calls: readonly Call[]): Cell {
   const cell = newCell(limits.memoryMb);
   for (const { script } of calls) {
     cellOf.set(script.id, cell);
-    cell.define(script);
+    cell.define(script, library);
   }
   return cell;
 }
@@ -255,7 +257,7 @@ async function runFrame(frame: Frame): Promise<void> {
     } else if (calls.some((call) => sizeOf(call) > BIG_CALL_CHARS)) {
       const bytes = calls.reduce((most, call) => Math.max(most, sizeOf(call)), 0);
       const big = new Cell(limits.memoryMb + Math.ceil((bytes * BIG_CALL_FACTOR) / 1048576));
-      big.define(script);
+      big.define(script, library);
       await runGroup(big, [unit], frame.text);
       big.dispose();
     } else {
@@ -289,6 +291,9 @@ async function handle(frame: Frame): Promise<void> {
       overran.delete(script.id);
       return;
     }
+    case LIBRARY:
+      library = frame.text;
+      return;
     case FORGET:
       for (const id of frame.ints) {
         const cell = cellOf.get(id);

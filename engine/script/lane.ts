@@ -1,13 +1,17 @@
 import type { Script, ScriptArgs, ScriptFault, ScriptResult } from '../script.ts';
 import { ARGUMENTS } from './check.ts';
-import { DEFINE, encodeFrame, type Frame, RESULT, RUN, STUCK } from './frame.ts';
+import { DEFINE, encodeFrame, type Frame, LIBRARY, RESULT, RUN, STUCK } from './frame.ts';
 import type { HostLimits } from './host.ts';
 import { HostProcess } from './host-process.ts';
+import type { Locate } from './outcome.ts';
+import { librarySource } from './tbel/library-source.ts';
 
 /** A script as the engine knows it: one for each text. */
 export interface Entry {
   readonly id: number;
   readonly script: Script;
+  /** Of TBEL: what its compiler made of it. */
+  readonly translation: { readonly code: string; readonly locate: Locate } | null;
   /** Known without a host; null: ask one. */
   readonly staticFault: ScriptFault | null;
   check: Promise<ScriptFault | null> | null;
@@ -191,11 +195,16 @@ export class Lane {
     const texts: string[] = [];
     for (const { id, job, from, to, check } of units) {
       const { entry } = job;
-      const { kind, body, argNames } = entry.script;
+      const { kind, language, body, argNames } = entry.script;
       entry.lastRun = ++this.#runs;
       if (!host.defined.has(entry.id)) {
         host.defined.add(entry.id);
-        frames.push(encodeFrame(DEFINE, [], JSON.stringify({ id: entry.id, kind, body, argNames: argNames ?? ARGUMENTS[kind] })));
+        if (language === 'TBEL' && !host.hasLibrary) {
+          host.hasLibrary = true;
+          frames.push(encodeFrame(LIBRARY, [], librarySource()));
+        }
+        const definition = { id: entry.id, kind, language, body: entry.translation?.code ?? body, argNames: argNames ?? ARGUMENTS[kind] };
+        frames.push(encodeFrame(DEFINE, [], JSON.stringify(definition)));
       }
       ints.push(id, entry.id, check ? 1 : 0, check ? 0 : to - from);
       for (let k = from; k < to && !check; k++) {

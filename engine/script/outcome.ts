@@ -17,7 +17,10 @@ const failed = (reason: ScriptFault['reason'], message: string, position?: Scrip
 
 export const killed = (message: string): ScriptResult => failed('killed', message);
 
-export function decodeOutcome(code: string, kind: ScriptKind, memoryMb: number): ScriptResult {
+/** Of a script that was translated: what its fault says and where it is, by the column of the code that ran. */
+export type Locate = (message: string, column: number | null) => { readonly message: string; readonly line?: number; readonly column?: number };
+
+export function decodeOutcome(code: string, kind: ScriptKind, memoryMb: number, locate?: Locate): ScriptResult {
   switch (code[0]) {
     case 'J':
       return shaped(kind, code.slice(1));
@@ -31,11 +34,11 @@ export function decodeOutcome(code: string, kind: ScriptKind, memoryMb: number):
         lines.push(line);
         left = more;
       }
-      return { ...decodeOutcome(rest, kind, memoryMb), logs: lines };
+      return { ...decodeOutcome(rest, kind, memoryMb, locate), logs: lines };
     }
     case 'E': {
       const [message, stack] = cut(code.slice(1));
-      return thrown(message || 'Script threw an empty text', stack);
+      return locate ? translated(message, stack, locate) : thrown(message || 'Script threw an empty text', stack);
     }
     case 'B':
       return failed('too-large', `Script result of ${code.slice(1)} characters is over the limit of ${MAX_RESULT_CHARS}`);
@@ -71,6 +74,15 @@ function thrown(message: string, stack: string): ScriptResult {
   if (line === undefined || Number(line) < 2) return failed('thrown', message);
   const position = { line: Number(line) - 1, column: Number(column) };
   return failed('thrown', `${message} (line ${position.line}, column ${position.column})`, position);
+}
+
+/** The code of a translated script stands on its second line. */
+function translated(message: string, stack: string, locate: Locate): ScriptResult {
+  const [, column] = /<script>:2:(\d+)/.exec(stack) ?? [];
+  const found = locate(message, column === undefined ? null : Number(column) - 1);
+  if (found.line === undefined || found.column === undefined) return failed('thrown', found.message);
+  const { line, column: at } = found;
+  return failed('thrown', `${found.message} (line ${line}, column ${at})`, { line, column: at });
 }
 
 function unusable(kind: ScriptKind, type: string): string {

@@ -1,10 +1,11 @@
 import { availableParallelism } from 'node:os';
 import type { Script, ScriptArgs, ScriptEngine, ScriptFault, ScriptResult } from '../script.ts';
-import { staticFault } from './check.ts';
+import { ARGUMENTS, staticFault } from './check.ts';
 import { encodeFrame, FORGET } from './frame.ts';
 import type { HostLimits } from './host.ts';
 import { callsOf, type Entry, type Job, Lane, type LaneEvents, type Unit } from './lane.ts';
 import { decodeOutcome, killed, NOT_RUN } from './outcome.ts';
+import { compileTbel } from './tbel/compiler.ts';
 
 export interface ScriptEngineOptions {
   /** Host processes for scripts that behave; default one, two from four cores on. */
@@ -142,7 +143,7 @@ class Pool implements ScriptEngine {
       entry = {
         id: this.#nextEntry++,
         script: { ...script },
-        staticFault: staticFault(script),
+        ...prepared(script),
         check: null,
         home: this.#nextEntry % this.#healthy.length,
         penalisedUntil: 0,
@@ -239,6 +240,7 @@ class Pool implements ScriptEngine {
   #results(lane: Lane, unit: Unit, codes: string[]): void {
     const { job } = unit;
     const { kind } = job.entry.script;
+    const locate = job.entry.translation?.locate;
     let notRunFrom = -1;
     for (let k = 0; k < codes.length; k++) {
       const code = codes[k]!;
@@ -248,7 +250,7 @@ class Pool implements ScriptEngine {
       }
       if (notRunFrom >= 0) this.#again(lane, unit, notRunFrom, k);
       notRunFrom = -1;
-      const result = unit.check && code === 'U' ? ({ ok: true, json: undefined } as const) : decodeOutcome(code, kind, this.#memoryMb);
+      const result = unit.check && code === 'U' ? ({ ok: true, json: undefined } as const) : decodeOutcome(code, kind, this.#memoryMb, locate);
       if (!result.ok && (result.fault.reason === 'timeout' || result.fault.reason === 'memory' || result.fault.reason === 'killed'))
         this.#penalise(job.entry);
       else if (!unit.check && !job.entry.proven && (result.ok || result.fault.reason !== 'too-large')) this.#prove(job.entry);
@@ -346,6 +348,20 @@ class Pool implements ScriptEngine {
       else lane.watch(now);
     }
   }
+}
+
+/** What is known of a script without a host. */
+function prepared(script: Script): Pick<Entry, 'staticFault' | 'translation'> {
+  const fault = staticFault(script);
+  if (fault !== null || script.language !== 'TBEL') return { staticFault: fault, translation: null };
+  const compiled = compileTbel(script.body, script.argNames ?? ARGUMENTS[script.kind]);
+  if (compiled.ok) return { staticFault: null, translation: compiled };
+  const { message, line, column } = compiled.fault;
+  if (line === undefined || column === undefined) return { staticFault: { reason: 'compile', message }, translation: null };
+  return {
+    staticFault: { reason: 'compile', message: `${message} (line ${line}, column ${column})`, position: { line, column } },
+    translation: null,
+  };
 }
 
 const textKey = ({ kind, language, body, argNames }: Script): string => `${kind} ${language} ${argNames?.join() ?? ''}\n${body}`;

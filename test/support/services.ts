@@ -98,8 +98,7 @@ export function services(world: World = {}) {
     },
     relations: { find: async () => [], search: world.related ?? (async () => []), save() {}, remove() {} },
     scripts: {
-      check: async ({ language, body }) => {
-        if (language === 'TBEL') return { reason: 'unavailable', message: 'TBEL is not available yet' };
+      check: async ({ body }) => {
         return body.includes('((') ? { reason: 'compile', message: 'Unexpected end' } : null;
       },
       async run(script, calls) {

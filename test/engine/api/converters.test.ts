@@ -71,7 +71,8 @@ for (const [name, configuration, problem] of [
   ['one that compiles', { decoder }, undefined],
   ['one that does not', { decoder: 'return (' }, /SyntaxError/],
   ['one that is too long', { decoder: `return {};${' '.repeat(50_000)}` }, /^The script has 50010 characters, more than 50000$/],
-  ['TBEL', { scriptLang: 'TBEL', tbelDecoder: 'return {};' }, /^TBEL is not available yet$/],
+  ['TBEL', { scriptLang: 'TBEL', tbelDecoder: 'return {};' }, undefined],
+  ['TBEL that does not compile', { scriptLang: 'TBEL', tbelDecoder: 'return {a: 1;' }, /^unbalanced braces: \{ \(line 1, column 8\)$/],
 ] as const) {
   test(`a script is kept, and why it can not run is told: ${name}`, async () => {
     const { status, body } = await save({ name, type: 'UPLINK', configuration });

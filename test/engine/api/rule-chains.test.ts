@@ -228,12 +228,12 @@ for (const [name, script] of [
   });
 }
 
-test('TBEL is not there yet, and nothing else is a language', async () => {
-  assert.equal((await api.call('GET', '/api/ruleChain/tbelEnabled')).body, false);
-  const body = { ...input, scriptType: 'filter', script: 'return true;' };
+test('TBEL is a language, with numbers of its own, and nothing else is one', async () => {
+  assert.equal((await api.call('GET', '/api/ruleChain/tbelEnabled')).body, true);
+  const body = { ...input, scriptType: 'json', script: 'return {whole: 6 / 2, n: 6};' };
   assert.deepEqual((await api.call('POST', '/api/ruleChain/testScript?scriptLang=TBEL', { body })).body, {
-    output: '',
-    error: 'TBEL is not available yet',
+    output: '{"whole":3.0,"n":6}',
+    error: '',
   });
   assert.equal((await api.call('POST', '/api/ruleChain/testScript?scriptLang=NOPE', { body })).status, 400);
   assert.equal((await api.call('POST', '/api/ruleChain/testScript', { body: { scriptType: 'filter' } })).status, 400);

@@ -23,7 +23,7 @@ for (const { name, config, reason } of [
   { name: 'blank', config: js('  '), reason: 'JS script is blank!' },
   { name: 'null', config: js(null), reason: 'JS script is blank!' },
   { name: 'blank TBEL', config: { scriptLang: 'TBEL', tbelScript: '' }, reason: 'TBEL script is blank!' },
-  { name: 'TBEL', config: {}, reason: 'TBEL is not available yet' },
+  { name: 'TBEL that does not compile', config: { tbelScript: 'return ((' }, reason: 'Unexpected error when creating script engine: Unexpected end' },
   { name: 'not compiling', config: js('return (('), reason: 'Unexpected error when creating script engine: Unexpected end' },
 ])
   test(`script filter: ${name} script makes the node unusable`, () => assert.rejects(start(scriptFilter, { config }), { message: reason }));
