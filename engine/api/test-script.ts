@@ -30,7 +30,7 @@ export default async function testScript(plain: FastifyInstance, context: ApiCon
     const shape = SHAPES[String(scriptType)];
     if (!shape) return { output: '', error: `Unsupported script type: ${String(scriptType)}` };
     const names = Array.isArray(argNames) && argNames.length > 0 ? argNames.map(String) : undefined;
-    const input: Input = { msg: text(msg), metadata: strings(metadata), msgType: text(msgType) };
+    const input: Input = { msg: text(msg), metadata: strings(metadata), msgType: text(msgType), language };
     const result = await context.scripts.runOnce(
       { kind: 'any', language, body: script, ...(names ? { argNames: names } : {}) },
       [input.msg, JSON.stringify(input.metadata), input.msgType],
@@ -49,6 +49,7 @@ interface Input {
   readonly msg: string;
   readonly metadata: Record<string, string>;
   readonly msgType: string;
+  readonly language: ScriptLanguage;
 }
 
 const text = (value: unknown): string => (typeof value === 'string' ? value : value === undefined || value === null ? '' : printJson(value as Json));
@@ -60,20 +61,22 @@ function strings(value: unknown): Record<string, string> {
 
 /** What each use of a script must return, and how the editor shows it. */
 const SHAPES: Readonly<Record<string, (result: Json | undefined, input: Input) => string | null>> = {
-  filter(result) {
-    if (typeof result !== 'boolean') throw wrongType(result);
+  filter(result, { language }) {
+    if (typeof result !== 'boolean') throw wrongType(result, language);
     return String(result);
   },
-  switch(result) {
+  switch(result, { language }) {
     if (typeof result === 'string') return JSON.stringify([result]);
-    if (!Array.isArray(result)) throw wrongType(result);
-    for (const label of result) if (typeof label !== 'string') throw wrongType(label);
+    if (!Array.isArray(result)) throw wrongType(result, language);
+    for (const label of result) if (typeof label !== 'string') throw wrongType(label, language);
     return JSON.stringify([...new Set(result)]);
   },
   json: (result) => (result === undefined ? null : printJson(result)),
-  string(result) {
-    if (typeof result !== 'string') throw wrongType(result);
-    return result;
+  string(result, { language }) {
+    if (typeof result === 'string') return result;
+    // A log line of TBEL may be anything.
+    if (language === 'TBEL' && result !== undefined) return printJson(result);
+    throw wrongType(result, language);
   },
   update: (result, input) => (Array.isArray(result) ? `[${result.map((one) => updated(one, input)).join(',')}]` : updated(result, input)),
   generate: (result, input) => updated(result, input),
@@ -81,7 +84,7 @@ const SHAPES: Readonly<Record<string, (result: Json | undefined, input: Input) =
 
 /** What a transformation leaves out keeps its old value; metadata is text. */
 function updated(result: Json | undefined, input: Input): string {
-  if (!isJsonObject(result)) throw wrongType(result);
+  if (!isJsonObject(result)) throw wrongType(result, input.language);
   const { msg, metadata, msgType } = result;
   // Keys in one order: the original's is that of a hash.
   const flat = Object.entries(metadata === undefined || metadata === null ? input.metadata : strings(metadata)).sort(([a], [b]) => (a < b ? -1 : 1));
@@ -89,7 +92,19 @@ function updated(result: Json | undefined, input: Input): string {
   return `{"msg":${msg === undefined ? input.msg : printJson(msg)},"metadata":${JSON.stringify(Object.fromEntries(flat))},"msgType":${JSON.stringify(type)}}`;
 }
 
-const wrongType = (value: unknown): Error => new Error(`Wrong result type: ${typeName(value)}`);
+const wrongType = (value: Json | undefined, language: ScriptLanguage): Error =>
+  new Error(`Wrong result type: ${language === 'TBEL' ? className(value) : typeName(value)}`);
+
+/** The original's class of a TBEL value. */
+function className(value: Json | undefined): string {
+  if (value === null || value === undefined) return 'null';
+  if (Array.isArray(value)) return 'ArrayList';
+  if (isJsonObject(value)) return 'LinkedHashMap';
+  if (typeof value === 'string') return 'String';
+  if (typeof value === 'boolean') return 'Boolean';
+  const isWhole = typeof value === 'bigint' || Number.isInteger(value);
+  return isWhole ? (Math.abs(Number(value)) <= 0x7fffffff ? 'Integer' : 'Long') : 'Double';
+}
 
 function typeName(value: unknown): string {
   if (value === null || value === undefined) return 'NULL';

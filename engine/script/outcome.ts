@@ -23,7 +23,7 @@ export type Locate = (message: string, column: number | null) => { readonly mess
 export function decodeOutcome(code: string, kind: ScriptKind, memoryMb: number, locate?: Locate): ScriptResult {
   switch (code[0]) {
     case 'J':
-      return shaped(kind, code.slice(1));
+      return locate ? shapedTbel(kind, code.slice(1)) : shaped(kind, code.slice(1));
     case 'U':
       return shaped(kind, undefined);
     case 'L': {
@@ -95,6 +95,32 @@ function unusable(kind: ScriptKind, type: string): string {
 function shaped(kind: ScriptKind, json: string | undefined): ScriptResult {
   const wrong = wrongType(kind, json);
   return wrong === null ? { ok: true, json } : failed('shape', `Wrong result type: ${wrong}`);
+}
+
+/** A log line of TBEL may be anything; kinds have the names of the original's classes. */
+function shapedTbel(kind: ScriptKind, json: string): ScriptResult {
+  if (kind === 'log') return { ok: true, json: json[0] === '"' ? json : JSON.stringify(json) };
+  const wrong = wrongType(kind, json);
+  if (wrong === null) return { ok: true, json };
+  const other =
+    kind === 'switch' && wrong !== 'ARRAY' && json[0] === '['
+      ? JSON.stringify((JSON.parse(json) as unknown[]).find((label) => typeof label !== 'string'))
+      : json;
+  return failed('shape', `Wrong result type: ${javaClass(other)}`);
+}
+
+const JAVA_CLASSES: Readonly<Record<string, string>> = {
+  OBJECT: 'LinkedHashMap',
+  ARRAY: 'ArrayList',
+  STRING: 'String',
+  BOOLEAN: 'Boolean',
+  NULL: 'null',
+};
+function javaClass(json: string): string {
+  const known = JAVA_CLASSES[jsonType(json)];
+  if (known !== undefined) return known;
+  if (/[.eE]/.test(json)) return 'Double';
+  return Math.abs(Number(json)) <= 0x7fffffff ? 'Integer' : 'Long';
 }
 
 function wrongType(kind: ScriptKind, json: string | undefined): string | null {

@@ -235,6 +235,15 @@ test('TBEL is a language, with numbers of its own, and nothing else is one', asy
     output: '{"whole":3.0,"n":6}',
     error: '',
   });
+  for (const [scriptType, script, output, error] of [
+    ['string', 'return 5;', '5', ''],
+    ['filter', "return 'x';", '', 'Wrong result type: String'],
+    ['switch', 'return 5;', '', 'Wrong result type: Integer'],
+    ['update', 'return 5.0;', '', 'Wrong result type: Double'],
+  ]) {
+    const answer = await api.call('POST', '/api/ruleChain/testScript?scriptLang=TBEL', { body: { ...input, scriptType, script } });
+    assert.deepEqual(answer.body, { output, error });
+  }
   assert.equal((await api.call('POST', '/api/ruleChain/testScript?scriptLang=NOPE', { body })).status, 400);
   assert.equal((await api.call('POST', '/api/ruleChain/testScript', { body: { scriptType: 'filter' } })).status, 400);
 });

@@ -75,6 +75,23 @@ test('tbel: keys named like properties of the language are keys', async () =>
     '[{"__proto__":1,"constructor":2,"toString":3},null,null]',
   ));
 
+for (const { name, kind, body, gives } of [
+  { name: 'a log line of anything', kind: 'log', body: 'return {a: 1.0};', gives: { ok: true, json: '"{\\"a\\":1.0}"' } },
+  {
+    name: 'a filter that gives a number',
+    kind: 'filter',
+    body: 'return 1;',
+    gives: { ok: false, fault: { reason: 'shape', message: 'Wrong result type: Integer' } },
+  },
+  {
+    name: 'a switch with a double',
+    kind: 'switch',
+    body: 'return ["a", 1.5];',
+    gives: { ok: false, fault: { reason: 'shape', message: 'Wrong result type: Double' } },
+  },
+] as const)
+  test(`tbel result: ${name}`, async () => assert.deepEqual(await engine.run({ kind, language: 'TBEL', body }, [ARGS]), [gives]));
+
 // ---- no program hangs or crashes the compiler, and what it makes reaches its arguments and the runtime only ----
 
 const WORDS =
