@@ -2,6 +2,8 @@ import { Redis } from 'ioredis';
 import { ConfigError, errorText } from '#engine/errors.ts';
 
 const CONNECT_MS = 3000;
+/** Of the first connection; for those that follow the monitor counts. */
+const ANSWER_MS = 5000;
 const LONGEST_PAUSE_MS = 1000;
 
 export interface RedisConnections {
@@ -40,8 +42,7 @@ export async function connectRedis(url: string): Promise<RedisConnections> {
     said = errorText(cause);
   });
   try {
-    await probe.connect();
-    await probe.ping();
+    await answered(probe);
   } catch (cause) {
     throw new ConfigError(
       [
@@ -56,6 +57,21 @@ export async function connectRedis(url: string): Promise<RedisConnections> {
     probe.disconnect();
   }
   return { main: connect(), connect, close };
+}
+
+/** A database that is not there would be answered with another one by the client, and a server that hangs not at all. */
+async function answered(probe: Redis): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`no answer for ${ANSWER_MS} ms`)), ANSWER_MS);
+  });
+  const asked = (async () => {
+    await probe.connect();
+    await probe.select(probe.options.db ?? 0);
+    await probe.ping();
+  })();
+  asked.catch(() => {}); // After the deadline nobody asks any more.
+  await Promise.race([asked, late]).finally(() => clearTimeout(timer));
 }
 
 const shownUrl = (url: string): string => url.replace(/(:\/\/[^:@/?\s]*):\S*@/, '$1:***@');

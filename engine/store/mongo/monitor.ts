@@ -12,11 +12,15 @@ export interface MonitorOptions {
   readonly answerMs?: number;
 }
 
+/** Looks at the servers from one look at the settings of Redis to the next. */
+const SETTINGS_EVERY = 30;
+
 /** Knows at any moment whether both servers answer, so that nothing is taken that could not be stored, and what Redis would lose. */
 export class Monitor {
   private readonly options: Required<MonitorOptions>;
   private readonly troubles: { mongo: string | null; redis: string | null } = { mongo: null, redis: null };
   private runId: string | null = null;
+  private looks = 0;
   private found: readonly string[] = [];
   private timer: NodeJS.Timeout | null = null;
   private closed = false;
@@ -79,11 +83,12 @@ export class Monitor {
     const { redis, onRedisRestarted } = this.options;
     const info = await this.answer(redis.info('server'));
     const runId = /^run_id:(\S+)/m.exec(info)?.[1] ?? '';
-    if (runId === this.runId) return;
-    const restarted = this.runId !== null;
+    const restarted = this.runId !== null && this.runId !== runId;
     this.runId = runId;
-    this.found = await this.answer(redisWarnings(redis));
     if (restarted) onRedisRestarted();
+    // They can be set while it runs.
+    if (!restarted && this.looks++ % SETTINGS_EVERY !== 0) return;
+    this.found = await this.answer(redisWarnings(redis));
   }
 
   private answer<T>(promise: Promise<T>): Promise<T> {
