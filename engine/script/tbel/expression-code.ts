@@ -31,12 +31,15 @@ export const made = (u: Unit, e: Expression): Made => {
       return e.value === 'empty' ? unknown('null') : u.literal(e.value);
     case 'name':
       return name(u, e.name, e);
-    case 'chain':
+    case 'chain': {
+      const full = comparedWithEmpty(e);
+      if (full !== null) return { code: `${e.operators[0] === '!=' ? '!' : ''}isEmptyValue(${code(u, full)})`, kind: 'Z' };
       return chainCode(
         e.operands.map((each) => made(u, each)),
         e.operators,
         { literal: (value) => u.literal(value), mark: (code) => u.mark(code, e) },
       );
+    }
     case 'logic':
       if (e.operator === 'or') {
         const temp = u.temp();
@@ -90,6 +93,13 @@ export const made = (u: Unit, e: Expression): Made => {
       return unknown(u.mark(`stop("Unsupported value type: function")`, e));
   }
 };
+
+/** What stands on the other side of `== empty`. */
+function comparedWithEmpty({ operands, operators }: Expression & { type: 'chain' }): Expression | null {
+  if (operators.length !== 1 || !['==', '===', '!='].includes(operators[0]!)) return null;
+  const isEmpty = (each: Expression): boolean => each.type === 'constant' && each.value === 'empty';
+  return operands.some(isEmpty) ? (operands.find((each) => !isEmpty(each)) ?? null) : null;
+}
 
 export const code = (u: Unit, e: Expression): string => made(u, e).code;
 const args = (u: Unit, list: readonly Expression[]): string => list.map((each) => code(u, each)).join(', ');

@@ -32,6 +32,7 @@ for (const [expression, gives] of [
   ['"" + 0.0001', '"1.0E-4"'],
   ['"" + {a: 1, b: [2, null]}', '"{a=1, b=[2, null]}"'],
   // §3.3, §3.4
+  ['[0 == empty, " " == empty, [] == empty, {} == empty, 1 != empty]', '[true,true,true,false,true]'],
   ['null or 5', '5'],
   ['0 or 5', '0'],
   ['{a: 1} contains "a"', 'true'],
