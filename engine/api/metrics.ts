@@ -1,5 +1,6 @@
 import type { FastifyInstance } from 'fastify';
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import { isPassing } from '../errors.ts';
 import { NULL_ID } from '../message.ts';
 import type { JobCounts } from '../queue.ts';
 import type { Doc, Ledger } from '../store.ts';
@@ -34,6 +35,14 @@ function watchEngine(register: Registry, { backend, scripts }: Pick<ApiContext, 
         this.set(read(backend.queue.depth()));
       },
     });
+  new Gauge({
+    name: 'fieldbridge_healthy',
+    help: '1: work can be made durable, 0: not; /health says why.',
+    registers,
+    collect() {
+      this.set(backend.health().ok ? 1 : 0);
+    },
+  });
   depth('fieldbridge_lane_messages', 'Messages that wait in lanes.', (queue) => queue.messages);
   depth('fieldbridge_held_messages', 'Messages that wait for another try, with those behind them.', (queue) => queue.held);
   depth('fieldbridge_delayed_messages', 'Messages that are not due yet.', (queue) => queue.delayed);
@@ -80,8 +89,10 @@ function watchLedgers(register: Registry, { backend, control }: ApiContext): voi
     registers: [register],
     async collect() {
       this.reset();
-      for await (const { id } of backend.store.everyDoc('TENANT')) if (id !== NULL_ID) put(id, 'TENANT', await backend.store.ledger(id, id));
-      for await (const doc of backend.store.everyDoc('INTEGRATION')) put(doc.id, doc.kind ?? '', await backend.store.ledger(doc.tenantId, doc.id));
+      await unlessAway(async () => {
+        for await (const { id } of backend.store.everyDoc('TENANT')) if (id !== NULL_ID) put(id, 'TENANT', await backend.store.ledger(id, id));
+        for await (const doc of backend.store.everyDoc('INTEGRATION')) put(doc.id, doc.kind ?? '', await backend.store.ledger(doc.tenantId, doc.id));
+      });
     },
   });
   function put(owner: string, type: string, ledger: Ledger): void {
@@ -98,13 +109,24 @@ function watchLedgers(register: Registry, { backend, control }: ApiContext): voi
     async collect() {
       this.reset();
       const every: Doc[] = [];
-      for await (const doc of backend.store.everyDoc('INTEGRATION')) every.push(doc);
+      await unlessAway(async () => {
+        for await (const doc of backend.store.everyDoc('INTEGRATION')) every.push(doc);
+      });
       for (const { id, kind } of every) {
         const state = control.integrations.status(id)?.state;
         if (state !== undefined && state !== 'disabled') this.set({ integration: id, type: kind ?? '' }, state === 'active' ? 1 : 0);
       }
     },
   });
+}
+
+/** What can not be read now is left out: the rest is what somebody wants to see while the store is away. */
+async function unlessAway(read: () => Promise<void>): Promise<void> {
+  try {
+    await read();
+  } catch (cause) {
+    if (!isPassing(cause)) throw cause;
+  }
 }
 
 /** Of the whole server: this plugin's hooks would see its own route alone. */

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
+import { NotConnected } from '#engine/errors.ts';
 import { type Api, startApi } from '#test/support/api.ts';
 
 let api: Api;
@@ -23,6 +24,7 @@ for (const [name, worked, durable, want] of [
 }
 
 test('metrics: lanes, scripts, ledgers, integrations, requests and the event loop, without login', async () => {
+  Object.assign(api.context.backend, { health: () => ({ ok: true }) });
   const converter = (await api.call('POST', '/api/converter', { body: { name: 'up', type: 'UPLINK', configuration: {} } })).body;
   const made = (
     await api.call('POST', '/api/integration', { body: { name: 'i', type: 'HTTP', defaultConverterId: converter.id, configuration: {} } })
@@ -33,6 +35,7 @@ test('metrics: lanes, scripts, ledgers, integrations, requests and the event loo
   const { status: code, text } = await api.call('GET', '/metrics', { token: null });
   assert.equal(code, 200);
   for (const line of [
+    'fieldbridge_healthy 1',
     'fieldbridge_lane_messages 1',
     'fieldbridge_script_hosts 1',
     `fieldbridge_ledger{owner="${made.tenantId.id}",type="TENANT",kind="messages",term="created"} 1`,
@@ -48,4 +51,24 @@ test('metrics: lanes, scripts, ledgers, integrations, requests and the event loo
   ]) {
     assert.match(text, part);
   }
+});
+
+test('metrics: while the store is away, what needs no store', async (t) => {
+  const { store, health } = api.context.backend;
+  const { everyDoc } = store;
+  t.after(() => {
+    Object.assign(store, { everyDoc });
+    Object.assign(api.context.backend, { health });
+  });
+  Object.assign(api.context.backend, { health: () => ({ ok: false, reason: 'MongoDB does not answer' }) });
+  Object.assign(store, {
+    everyDoc() {
+      throw new NotConnected('MongoDB');
+    },
+  });
+  const { status, text } = await api.call('GET', '/metrics', { token: null });
+  assert.equal(status, 200);
+  assert.match(text, /^fieldbridge_healthy 0$/m);
+  assert.match(text, /^fieldbridge_lane_messages \d/m);
+  assert.doesNotMatch(text, /^fieldbridge_ledger\{/m);
 });
