@@ -99,13 +99,13 @@ async function start(settings: Settings, log: Logger): Promise<() => Promise<voi
   const port = app ? (app.server.address() as { port: number }).port : null;
   announce({ settings, backend, port, brokerPort: demo?.port ?? null }, log);
 
-  // From the outside in: nothing new comes, what is under way ends, then its ground is taken away.
+  // What is under way ends, nothing new comes, then its ground is taken away. The lanes first: a chain must not find its integrations gone. What still comes waits in them.
   return async () => {
     await demo?.close();
+    await system.stop();
     await integrations.stop();
     await app?.close();
     waiting.close();
-    await system.stop();
     await devices.stop();
     chains.stop();
     limits.close();
