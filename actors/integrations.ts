@@ -23,6 +23,7 @@ import { convertersOf, loadParts } from './integration-load.ts';
 import { type IntegrationParts, partsOf } from './integration-parts.ts';
 import { createSeen, type Seen } from './integration-seen.ts';
 import { ownStatus, restReason, statusElsewhere } from './integration-status.ts';
+import { downlinkTargetOf } from './integration-target.ts';
 
 export interface IntegrationsOptions {
   readonly backend: Backend;
@@ -70,7 +71,6 @@ interface Entry {
 
 const STATISTICS_MS = 3_600_000;
 const EXPIRE_MS = 10_000;
-const DEFAULT_TTL_MS = 24 * 3_600_000;
 const MAX_UPLINK_BYTES = 10 * 1024 * 1024;
 
 /**
@@ -323,6 +323,15 @@ export function createIntegrations(options: IntegrationsOptions): Integrations {
     return { ...(here ? statusHere(entry) : statusElsewhere(cluster, entry.parts, entry.knownAt)), lastUplinkAt };
   }
 
+  /** One that is not known here is looked for in the store: another process may have saved it just now, and a sender that is told 404 may not come again. */
+  async function byKey(routingKey: string): Promise<Entry | undefined> {
+    const known = entries.get(byRoutingKey.get(routingKey) ?? '');
+    if (known || !cluster.shared) return known;
+    const doc = await store.docByKey('INTEGRATION', routingKey);
+    if (doc) await reload(doc.tenantId, doc.id);
+    return entries.get(byRoutingKey.get(routingKey) ?? '');
+  }
+
   return {
     async start() {
       unsubscribe = backend.onChange(changed);
@@ -355,12 +364,14 @@ export function createIntegrations(options: IntegrationsOptions): Integrations {
     check: createCheck({ store, types, secrets, allowLocalHosts }),
 
     async inbound(type, routingKey, request): Promise<InboundReply> {
-      const entry = entries.get(byRoutingKey.get(routingKey) ?? '');
+      // The end of the process says nothing of the integration, which another process or the next start serves.
+      if (stopped) return refusal(503, 'The server is stopping; send it again', { 'retry-after': '1' });
+      const entry = await byKey(routingKey);
       // A key of another type is as unknown as any other.
       if (!entry?.parts.definition?.inbound || entry.parts.definition.type.toLowerCase() !== type.toLowerCase())
         return refusal(404, 'There is no integration under this URL');
       const { state, reason } = status(entry.parts.info.id)!;
-      if (stopped || state === 'disabled') return refusal(503, 'The integration is disabled');
+      if (state === 'disabled') return refusal(503, 'The integration is disabled');
       if (state === 'failed') return refusal(503, `The integration can not be used: ${reason}`);
       return inbound({ definition: entry.parts.definition, config: entry.parts.config, route: routeOf(entry.parts), source: entry.source }, request);
     },
@@ -370,21 +381,7 @@ export function createIntegrations(options: IntegrationsOptions): Integrations {
     downlinkTarget(tenantId, integrationId) {
       const entry = entries.get(integrationId);
       if (entry?.parts.info.tenantId !== tenantId) return null;
-      const { definition, config } = entry.parts;
-      const { state, reason } = status(integrationId)!;
-      const problem =
-        state === 'disabled' || state === 'failed'
-          ? (reason ?? state)
-          : definition?.downlink
-            ? null
-            : `${definition?.label ?? 'This integration'} has no downlinks`;
-      const { downlinkPolicy = 'last', downlinkTtlMinutes } = (config ?? {}) as { downlinkPolicy?: 'last' | 'fifo'; downlinkTtlMinutes?: number };
-      return {
-        delivery: definition?.downlink ?? 'now',
-        policy: definition?.downlink === 'pending' ? downlinkPolicy : 'fifo',
-        ttlMs: downlinkTtlMinutes ? downlinkTtlMinutes * 60_000 : DEFAULT_TTL_MS,
-        problem,
-      };
+      return downlinkTargetOf(entry.parts, status(integrationId)!);
     },
 
     findDownlinkTarget(tenantId, integrationId) {

@@ -109,6 +109,14 @@ test('a chain that is ahead of the news finds the integration that was saved jus
   assert.equal(await b.findDownlinkTarget(newId(), doc.id), null);
 });
 
+test('a request that is ahead of the news finds the integration that was saved just now', async (t) => {
+  const { b, integration, save } = await plant(t, { deaf: true });
+  const doc = integration('HTTP');
+  await save(doc);
+  const status = async (key: string) => (await b.inbound('http', key, request({ body: Buffer.from('[]') }))).status;
+  assert.deepEqual([await status(doc.uniqueKey!), await status('unknown')], [204, 404]);
+});
+
 test('a peer has one client: it is connected where the lease is, moves with it, and everybody knows how it is', async (t) => {
   const { processes, peer, a, b, integration, save, lifecycle, stateOf } = await plant(t);
   const doc = integration('TEST');

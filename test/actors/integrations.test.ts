@@ -253,6 +253,16 @@ test('integrations: inbound requests by routing key and type', async () => {
   assert.equal(await call('http', doc.uniqueKey!), 503);
 });
 
+test('integrations: when the process stops, a sender is told to come again, not that there is nothing', async () => {
+  const { doc } = await started({ type: 'HTTP', configuration: {} });
+  await becomes(doc, 'active');
+  const call = () => control.inbound('http', doc.uniqueKey!, request({ body: Buffer.from('x') }));
+  const stopping = control.stop();
+  const during = await call();
+  await stopping;
+  for (const { status, headers } of [during, await call()]) assert.deepEqual([status, headers?.['retry-after']], [503, '1']);
+});
+
 test('integrations: a new routing key replaces the old one', async () => {
   const { doc } = await started({ type: 'HTTP', configuration: {} });
   await save({ ...doc, uniqueKey: 'new-key', body: { ...doc.body, routingKey: 'new-key' } });
