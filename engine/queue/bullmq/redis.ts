@@ -21,8 +21,8 @@ export async function connectRedis(url: string): Promise<RedisConnections> {
     const redis = new Redis(url, {
       connectTimeout: CONNECT_MS,
       keepAlive: 10_000,
-      // The monitor asks every second: a connection that hears nothing for so long hangs half open, and is made anew.
-      socketTimeout: 10_000,
+      // The monitor asks every second: a connection that hears nothing for so long has lost its peer, and is made anew. A server that only hangs goes on sooner.
+      socketTimeout: 60_000,
       noDelay: true,
       // What is sent waits for the connection, for ever; how much may wait is bounded by those who send.
       maxRetriesPerRequest: null,

@@ -156,7 +156,9 @@ function unary(u: Unit, e: Expression & { type: 'unary' }): Made {
     // The sign counts as one of the nine characters of an Integer.
     if (isNegation && e.operand.type === 'number' && e.operand.kind === 'I' && e.operand.end - e.operand.start > 8)
       return u.literal(lng(BigInt(-Number(e.operand.digits))));
-    return u.literal(isNegation ? negate(operand.literal.value) : complement(operand.literal.value));
+    // `~ 2.5` fails when it is run, as for any other value.
+    if (isNegation || operand.kind === 'I' || operand.kind === 'L')
+      return u.literal(isNegation ? negate(operand.literal.value) : complement(operand.literal.value));
   }
   return { code: u.mark(`${isNegation ? 'negate' : 'complement'}(${operand.code})`, e), kind: isNegation ? operand.kind : 'I' };
 }

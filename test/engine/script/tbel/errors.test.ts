@@ -131,7 +131,8 @@ test('tbel: whatever a program is, the compiler ends, and its code names nothing
       new Function(`return ${compiled.code}`);
       assert.deepEqual(foreignWords(compiled.code), [], compiled.code);
     }),
-    { numRuns: 4000 },
+    // Found once by chance; and the same programs every time.
+    { numRuns: 4000, seed: 1_429_469_751, examples: [['~ 2.5'], ['return ~ 2.5;']] },
   );
   assert.ok(compiledCount > 50);
 });
