@@ -1,13 +1,13 @@
 import { type ActorRefFrom, createActor, waitFor } from 'xstate';
-import type { ChainMetadata, CompiledChain, CompiledNode } from '#engine/chain.ts';
-import { type CompileDeps, startChain, stopChain } from '#engine/compile.ts';
 import type { Control } from '#engine/control.ts';
-import { lifecycleEvent } from '#engine/debug.ts';
 import type { Message } from '#engine/message.ts';
 import type { Backend, Change } from '#engine/queue.ts';
-import type { ChainLookup } from '#engine/run.ts';
 import type { EntityCache } from '#engine/services/entities.ts';
 import type { Services } from '#engine/services.ts';
+import type { ChainMetadata, CompiledChain, CompiledNode } from '#engine/walk/chain.ts';
+import { type CompileDeps, startChain, stopChain } from '#engine/walk/compile.ts';
+import { lifecycleEvent } from '#engine/walk/debug.ts';
+import type { ChainLookup } from '#engine/walk/run.ts';
 import { Work } from '#engine/work.ts';
 import { chainMachine } from './rule-chain.ts';
 

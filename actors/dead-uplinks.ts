@@ -1,8 +1,8 @@
-import type { UplinkSource } from '#engine/accept.ts';
 import type { Control } from '#engine/control.ts';
 import { AppError } from '#engine/errors.ts';
 import type { RawUplink } from '#engine/integration.ts';
 import type { DeadLetter, Store } from '#engine/store.ts';
+import type { UplinkSource } from '#engine/uplink/accept.ts';
 
 /** Dead letters of stage `uplink` go through conversion again. */
 export function createRequeue(

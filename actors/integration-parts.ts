@@ -1,12 +1,12 @@
-import type { DebugSettings } from '#engine/chain.ts';
-import { updateOnlyKeys } from '#engine/convert.ts';
 import type { DownlinkConverter } from '#engine/downlinks.ts';
 import type { AnyIntegration, IntegrationInfo } from '#engine/integration.ts';
 import { debugSettingsOf } from '#engine/integration-events.ts';
 import type { Metadata } from '#engine/message.ts';
 import type { Script, ScriptLanguage } from '#engine/script.ts';
 import type { Doc } from '#engine/store.ts';
-import type { UplinkConverter, UplinkTarget } from '#engine/uplink-work.ts';
+import { updateOnlyKeys } from '#engine/uplink/convert.ts';
+import type { UplinkConverter, UplinkTarget } from '#engine/uplink/work.ts';
+import type { DebugSettings } from '#engine/walk/chain.ts';
 
 /** A stored integration with its converters, in the form in which it runs. */
 export interface IntegrationParts extends UplinkTarget {

@@ -1,5 +1,5 @@
 import { assign, fromPromise, setup } from 'xstate';
-import type { CompiledChain } from '#engine/chain.ts';
+import type { CompiledChain } from '#engine/walk/chain.ts';
 
 export interface ChainInput {
   /** Compiles and starts the newest saved revision; nodes of `previous` that did not change go on with their state. Null: the chain is gone or empty. */

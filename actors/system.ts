@@ -1,7 +1,7 @@
 import { type ActorRefFrom, assign, createActor, fromCallback, setup, stopChild, waitFor } from 'xstate';
 import type { Cluster, Holder, Lease } from '#engine/cluster.ts';
-import type { Lane } from '#engine/lane.ts';
 import { laneOf } from '#engine/queue.ts';
+import type { Lane } from '#engine/walk/lane.ts';
 
 /** Who has something to do with each lane of this process, besides working it. */
 export interface LaneFollower {

@@ -1,7 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { DebugSettings } from './chain.ts';
 import type { Lease } from './cluster.ts';
-import { downlinkOutput } from './convert.ts';
 import { AppError, Busy, errorText, isPassing } from './errors.ts';
 import { newId } from './id.ts';
 import type { Connection, Delivery, IntegrationInfo, RawDownlink } from './integration.ts';
@@ -11,6 +9,8 @@ import type { Backend } from './queue.ts';
 import type { Script, ScriptEngine } from './script.ts';
 import type { Statistics } from './statistics.ts';
 import type { Downlink, DownlinkState } from './store.ts';
+import { downlinkOutput } from './uplink/convert.ts';
+import type { DebugSettings } from './walk/chain.ts';
 import { Work } from './work.ts';
 
 /** The downlink stage (design §1): what a rule node handed to an integration is converted and sent, or waits for the device's next uplink. */

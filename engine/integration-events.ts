@@ -1,7 +1,7 @@
-import type { DebugSettings } from './chain.ts';
 import { newId } from './id.ts';
 import type { EntityRef } from './message.ts';
 import type { EventRow } from './store.ts';
+import type { DebugSettings } from './walk/chain.ts';
 
 /** Events of integrations and converters (specs: integrations §6.1, rest-api §2.18). */
 

@@ -1,12 +1,12 @@
 import { NO_CONTACT, newAssetProfile, newDeviceProfile, newDoc, newGroup } from './entities.ts';
 import { Duplicate, VersionConflict } from './errors.ts';
-import { checkGraph, readChainFile } from './graph.ts';
 import { newId } from './id.ts';
 import { type EntityRef, NULL_ID } from './message.ts';
 import { hashPassword, passwordMatches } from './passwords.ts';
 import type { Backend } from './queue.ts';
 import { Registry } from './registry.ts';
 import type { Doc } from './store.ts';
+import { checkGraph, readChainFile } from './walk/graph.ts';
 import { Work } from './work.ts';
 
 /** What a fresh data folder begins with: the system's own documents, and a tenant one can log in to. */

@@ -1,4 +1,4 @@
-import type { ChainMetadata } from '../chain.ts';
+import type { ChainMetadata } from '#engine/walk/chain.ts';
 import { entityJson, newDoc } from '../entities.ts';
 import { newId } from '../id.ts';
 import type { Doc, Store } from '../store.ts';

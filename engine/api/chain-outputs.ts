@@ -1,4 +1,4 @@
-import type { ChainMetadata, ChainNode } from '../chain.ts';
+import type { ChainMetadata, ChainNode } from '#engine/walk/chain.ts';
 import type { Doc, Store } from '../store.ts';
 import type { Work } from '../work.ts';
 import { chainsOf, graphOf, saveGraph } from './chain-docs.ts';

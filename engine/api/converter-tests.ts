@@ -1,5 +1,5 @@
 import type { FastifyInstance } from 'fastify';
-import { downlinkOutput, uplinkOutput } from '../convert.ts';
+import { downlinkOutput, uplinkOutput } from '#engine/uplink/convert.ts';
 import { errorText } from '../errors.ts';
 import type { EntityRef } from '../message.ts';
 import type { ScriptArgs, ScriptKind, ScriptResult } from '../script.ts';

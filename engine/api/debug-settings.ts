@@ -1,4 +1,4 @@
-import type { DebugSettings } from '../chain.ts';
+import type { DebugSettings } from '#engine/walk/chain.ts';
 
 const DEBUG_MS = 15 * 60_000;
 

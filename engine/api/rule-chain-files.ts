@@ -1,6 +1,6 @@
 import type { FastifyInstance } from 'fastify';
 import { Type } from 'typebox';
-import { type ChainFile, checkGraph, exportChain, readChainFile } from '../graph.ts';
+import { type ChainFile, checkGraph, exportChain, readChainFile } from '#engine/walk/graph.ts';
 import { isUuid, newId } from '../id.ts';
 import type { Doc } from '../store.ts';
 import { Work } from '../work.ts';

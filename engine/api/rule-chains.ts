@@ -1,7 +1,7 @@
 import type { FastifyInstance } from 'fastify';
 import { Type } from 'typebox';
-import type { ChainMetadata } from '../chain.ts';
-import { checkGraph, readChainFile } from '../graph.ts';
+import type { ChainMetadata } from '#engine/walk/chain.ts';
+import { checkGraph, readChainFile } from '#engine/walk/graph.ts';
 import { newId } from '../id.ts';
 import type { EntityRef } from '../message.ts';
 import type { Doc } from '../store.ts';

@@ -1,4 +1,4 @@
-import type { ChainMetadata, ChainNode } from '../chain.ts';
+import type { ChainMetadata, ChainNode } from '#engine/walk/chain.ts';
 import type { Backend } from '../queue.ts';
 
 export interface FoundNode {

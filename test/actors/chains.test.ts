@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict';
 import test, { type TestContext } from 'node:test';
 import { createChains } from '#actors/chains.ts';
-import type { CompileDeps } from '#engine/compile.ts';
 import { NotDurable } from '#engine/errors.ts';
 import { newId } from '#engine/id.ts';
 import type { Message } from '#engine/message.ts';
 import { Registry } from '#engine/registry.ts';
 import { openEntityCache } from '#engine/services/entities.ts';
 import type { Doc } from '#engine/store.ts';
+import type { CompileDeps } from '#engine/walk/compile.ts';
 import { Work } from '#engine/work.ts';
 import { nodes } from '#rulechains/index.ts';
 import { device, doc, message, sqlite } from '#test/support/backend.ts';

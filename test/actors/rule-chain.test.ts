@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 import { createActor, waitFor } from 'xstate';
 import { chainMachine } from '#actors/rule-chain.ts';
-import type { CompiledChain } from '#engine/chain.ts';
+import type { CompiledChain } from '#engine/walk/chain.ts';
 
 const chain = (name: string): CompiledChain => ({ id: 'c', tenantId: 't', name, root: false, first: null, nodes: [], byId: new Map() });
 

@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { Type } from 'typebox';
-import type { CompiledChain } from '#engine/chain.ts';
-import { stopChain } from '#engine/compile.ts';
 import { Fenced, NotDurable } from '#engine/errors.ts';
-import { mapConfiguration } from '#engine/mapping.ts';
 import { defineNode } from '#engine/node.ts';
 import { Config } from '#engine/schema.ts';
+import { mapConfiguration } from '#engine/uplink/mapping.ts';
+import type { CompiledChain } from '#engine/walk/chain.ts';
+import { stopChain } from '#engine/walk/compile.ts';
 import type { Work } from '#engine/work.ts';
 import { nodeId, openEngine, type TestChain } from '#test/support/chain.ts';
 import { message } from '#test/support/message.ts';

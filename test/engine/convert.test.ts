@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { downlinkOutput, type UplinkEntity, updateOnlyKeys, uplinkOutput } from '#engine/convert.ts';
 import { ConverterError } from '#engine/errors.ts';
+import { downlinkOutput, type UplinkEntity, updateOnlyKeys, uplinkOutput } from '#engine/uplink/convert.ts';
 
 const NOW = 1767225600000;
 const device = (fields: Partial<UplinkEntity> = {}): UplinkEntity => ({

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Type } from 'typebox';
-import type { ChainMetadata } from '#engine/chain.ts';
 import { ConfigError } from '#engine/errors.ts';
-import { checkGraph, exportChain, type GraphOptions, readChainFile } from '#engine/graph.ts';
 import { defineNode } from '#engine/node.ts';
 import { Registry } from '#engine/registry.ts';
+import type { ChainMetadata } from '#engine/walk/chain.ts';
+import { checkGraph, exportChain, type GraphOptions, readChainFile } from '#engine/walk/graph.ts';
 import { chainDoc } from '#test/support/chain.ts';
 
 const NS = 'org.thingsboard.rule.engine.';

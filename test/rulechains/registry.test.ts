@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import test from 'node:test';
 import type { TSchema } from 'typebox';
-import { mapConfiguration } from '#engine/mapping.ts';
 import { Registry } from '#engine/registry.ts';
 import { problems } from '#engine/schema.ts';
+import { mapConfiguration } from '#engine/uplink/mapping.ts';
 import { nodes } from '#rulechains/index.ts';
 
 type Described = TSchema & {

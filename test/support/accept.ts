@@ -1,11 +1,11 @@
-import { type AcceptDeps, createAccept, type UplinkTarget } from '#engine/accept.ts';
 import type { Accepted, RawUplink } from '#engine/integration.ts';
 import { createIntegrationEvents } from '#engine/integration-events.ts';
 import type { Message } from '#engine/message.ts';
 import type { Backend } from '#engine/queue.ts';
-import { createResolver } from '#engine/resolve.ts';
 import type { Script, ScriptArgs, ScriptEngine, ScriptResult } from '#engine/script.ts';
 import { createStatistics } from '#engine/statistics.ts';
+import { type AcceptDeps, createAccept, type UplinkTarget } from '#engine/uplink/accept.ts';
+import { createResolver } from '#engine/uplink/resolve.ts';
 import { takeNow } from './backend.ts';
 import { TENANT } from './message.ts';
 

@@ -1,11 +1,11 @@
 import { errorText } from '#engine/errors.ts';
 import type { KeyValue, Value } from '#engine/json.ts';
-import { mapConfiguration } from '#engine/mapping.ts';
 import type { Message } from '#engine/message.ts';
 import type { AnyNode, Emission, NodeInfo, Outcome, StartContext } from '#engine/node.ts';
 import type { Script, ScriptArgs, ScriptResult } from '#engine/script.ts';
 import type { Alarm, Services } from '#engine/services.ts';
 import type { Doc, Point } from '#engine/store.ts';
+import { mapConfiguration } from '#engine/uplink/mapping.ts';
 import { TENANT } from './message.ts';
 
 /** What a test lets the world hold before the node works. Keys are ids, or `id SCOPE` of attributes. */

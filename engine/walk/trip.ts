@@ -1,5 +1,5 @@
+import { type Message, type StackFrame, withChanges } from '#engine/message.ts';
 import type { CompiledChain, CompiledNode } from './chain.ts';
-import { type Message, type StackFrame, withChanges } from './message.ts';
 
 /** All messages of a batch that came with one originator: among them order is kept. */
 export interface Flow {

@@ -1,15 +1,15 @@
+import { AppError, errorText } from '#engine/errors.ts';
+import { type Message, type StackFrame, withChanges } from '#engine/message.ts';
+import type { Emission, Outcome } from '#engine/node.ts';
+import { type Batch, laneOf } from '#engine/queue.ts';
+import type { BatchServices } from '#engine/services/batch.ts';
+import type { Work } from '#engine/work.ts';
 import type { CompiledChain, CompiledNode, Link } from './chain.ts';
 import { budgetNotice, type DebugBudget, debugsAll, nodeEvent } from './debug.ts';
 import { bury, emitLater } from './emit.ts';
-import { AppError, errorText } from './errors.ts';
-import { type Message, type StackFrame, withChanges } from './message.ts';
-import type { Emission, Outcome } from './node.ts';
-import { type Batch, laneOf } from './queue.ts';
 import type { RunnerDeps } from './run.ts';
-import type { BatchServices } from './services/batch.ts';
 import { asEntered, byArrival, childFrame, type Flow, type Frame, isEarlier, newFrame, pushTrip, type Trip, takeReady, unqueue } from './trip.ts';
 import { Visit } from './visit.ts';
-import type { Work } from './work.ts';
 
 /** Copies that one walk carries itself; what forks make beyond goes through the lane, so that no chain of forks outgrows the memory. */
 const MAX_COPIES = 10_000;

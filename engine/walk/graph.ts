@@ -1,10 +1,10 @@
+import { ConfigError } from '#engine/errors.ts';
+import { isUuid } from '#engine/id.ts';
+import type { AnyNode } from '#engine/node.ts';
+import type { NodeRegistry } from '#engine/registry.ts';
+import type { Doc } from '#engine/store.ts';
+import { mapConfiguration } from '#engine/uplink/mapping.ts';
 import type { ChainConnection, ChainMetadata, ChainNode, DebugSettings } from './chain.ts';
-import { ConfigError } from './errors.ts';
-import { isUuid } from './id.ts';
-import { mapConfiguration } from './mapping.ts';
-import type { AnyNode } from './node.ts';
-import type { NodeRegistry } from './registry.ts';
-import type { Doc } from './store.ts';
 
 const INPUT_NODE = 'org.thingsboard.rule.engine.flow.TbRuleChainInputNode';
 /** Members of a cluster that run the node: a free choice for the first, forced for the second, off for all others (rule-nodes §1.2). */

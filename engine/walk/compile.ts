@@ -1,17 +1,17 @@
-import { enqueueAction } from './actions.ts';
+import { enqueueAction } from '#engine/actions.ts';
+import type { Lease } from '#engine/cluster.ts';
+import { errorText, Fenced } from '#engine/errors.ts';
+import type { Message } from '#engine/message.ts';
+import type { AnyNode, NodeInfo, StartContext } from '#engine/node.ts';
+import type { NodeRegistry } from '#engine/registry.ts';
+import type { ScriptEngine } from '#engine/script.ts';
+import type { Services } from '#engine/services.ts';
+import type { Doc } from '#engine/store.ts';
+import { mapConfiguration } from '#engine/uplink/mapping.ts';
+import { Work } from '#engine/work.ts';
 import type { ChainMetadata, ChainNode, CompiledChain, CompiledNode, Link } from './chain.ts';
-import type { Lease } from './cluster.ts';
 import { emitBehind } from './emit.ts';
-import { errorText, Fenced } from './errors.ts';
 import { topologicalOrder } from './graph.ts';
-import { mapConfiguration } from './mapping.ts';
-import type { Message } from './message.ts';
-import type { AnyNode, NodeInfo, StartContext } from './node.ts';
-import type { NodeRegistry } from './registry.ts';
-import type { ScriptEngine } from './script.ts';
-import type { Services } from './services.ts';
-import type { Doc } from './store.ts';
-import { Work } from './work.ts';
 
 export interface CompileDeps {
   readonly nodes: NodeRegistry;

@@ -1,4 +1,4 @@
-import type { AnyNode, NodeInfo } from './node.ts';
+import type { AnyNode, NodeInfo } from '#engine/node.ts';
 
 /** A rule chain's graph as files and REST carry it (specs: rule-nodes §1). Unknown keys are kept for the way back. */
 export interface ChainMetadata {

@@ -1,6 +1,6 @@
+import type { Message } from '#engine/message.ts';
+import type { EventRow } from '#engine/store.ts';
 import type { CompiledNode } from './chain.ts';
-import type { Message } from './message.ts';
-import type { EventRow } from './store.ts';
 
 /** Most characters of data, metadata and error in one debug event. */
 const LIMIT = 4096;

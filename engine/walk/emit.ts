@@ -1,11 +1,11 @@
-import { enqueueAction } from './actions.ts';
+import { enqueueAction } from '#engine/actions.ts';
+import { errorText } from '#engine/errors.ts';
+import { type Message, withChanges } from '#engine/message.ts';
+import type { Emission } from '#engine/node.ts';
+import type { DeadLetter } from '#engine/store.ts';
+import { Work } from '#engine/work.ts';
 import type { CompiledNode } from './chain.ts';
 import { debugsAll, nodeEvent } from './debug.ts';
-import { errorText } from './errors.ts';
-import { type Message, withChanges } from './message.ts';
-import type { Emission } from './node.ts';
-import type { DeadLetter } from './store.ts';
-import { Work } from './work.ts';
 
 export interface EmitDeps {
   newId(): string;

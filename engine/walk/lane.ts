@@ -1,8 +1,8 @@
+import { AppError, errorText } from '#engine/errors.ts';
+import type { Batch, Queue } from '#engine/queue.ts';
+import { Work } from '#engine/work.ts';
 import { bury } from './emit.ts';
-import { AppError, errorText } from './errors.ts';
-import type { Batch, Queue } from './queue.ts';
 import type { Runner } from './run.ts';
-import { Work } from './work.ts';
 
 export interface LaneDeps {
   readonly queue: Pick<Queue, 'take' | 'giveBack'>;

@@ -1,11 +1,11 @@
+import type { Message } from '#engine/message.ts';
+import type { Batch } from '#engine/queue.ts';
+import type { BatchServices } from '#engine/services/batch.ts';
+import type { Limits } from '#engine/services/limits.ts';
+import { Work } from '#engine/work.ts';
 import type { CompiledChain } from './chain.ts';
 import { DebugBudget } from './debug.ts';
-import type { Message } from './message.ts';
-import type { Batch } from './queue.ts';
-import type { BatchServices } from './services/batch.ts';
-import type { Limits } from './services/limits.ts';
 import { Walk } from './walk.ts';
-import { Work } from './work.ts';
 
 export interface ChainLookup {
   get(tenantId: string, chainId: string): CompiledChain | undefined;

@@ -1,6 +1,6 @@
 import type { TSchema } from 'typebox';
-import type { AnyNode } from './node.ts';
-import { problems, withDefaults } from './schema.ts';
+import type { AnyNode } from '#engine/node.ts';
+import { problems, withDefaults } from '#engine/schema.ts';
 
 /**
  * A node's stored configuration as its class reads it. ThingsBoard's nodes follow Java's mapping (rule-nodes §1.6): an unknown key refuses the whole, a missing

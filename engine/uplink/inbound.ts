@@ -1,14 +1,14 @@
 import { promisify } from 'node:util';
 import { gunzip } from 'node:zlib';
+import type { DownlinkRoute, Downlinks } from '#engine/downlinks.ts';
+import { Busy, errorText, isPassing, NotDurable } from '#engine/errors.ts';
+import type { Accepted, AnyIntegration, InboundReply, InboundRequest, RawUplink } from '#engine/integration.ts';
+import type { IntegrationEvents } from '#engine/integration-events.ts';
+import { debugs, shown } from '#engine/integration-events.ts';
+import type { Backend } from '#engine/queue.ts';
+import type { Downlink } from '#engine/store.ts';
+import { Work } from '#engine/work.ts';
 import type { UplinkSource } from './accept.ts';
-import type { DownlinkRoute, Downlinks } from './downlinks.ts';
-import { Busy, errorText, isPassing, NotDurable } from './errors.ts';
-import type { Accepted, AnyIntegration, InboundReply, InboundRequest, RawUplink } from './integration.ts';
-import type { IntegrationEvents } from './integration-events.ts';
-import { debugs, shown } from './integration-events.ts';
-import type { Backend } from './queue.ts';
-import type { Downlink } from './store.ts';
-import { Work } from './work.ts';
 
 /** A request to an HTTP-family integration: refused, or accepted and answered when it is durable, perhaps with the downlink that waited for it (specs: integrations §3.0, §4.1). */
 export interface InboundDeps {

@@ -1,4 +1,4 @@
-import type { Work } from './work.ts';
+import type { Work } from '#engine/work.ts';
 
 /** Remembers how far a unit of work is; the returned function takes back what was put in since. Not for callbacks: whoever rewinds keeps their own list. */
 export function rewindPoint(work: Work): () => void {

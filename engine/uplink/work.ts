@@ -1,15 +1,15 @@
-import type { DebugSettings } from './chain.ts';
+import { ConverterError, errorText } from '#engine/errors.ts';
+import { newId } from '#engine/id.ts';
+import type { Accepted, IntegrationInfo, RawUplink } from '#engine/integration.ts';
+import { debugs, type IntegrationEvents, shown } from '#engine/integration-events.ts';
+import { createMessage, type Metadata } from '#engine/message.ts';
+import type { Script, ScriptResult } from '#engine/script.ts';
+import type { DebugSettings } from '#engine/walk/chain.ts';
+import type { Work } from '#engine/work.ts';
 import type { UplinkEntity } from './convert.ts';
 import { uplinkOutput } from './convert.ts';
-import { ConverterError, errorText } from './errors.ts';
-import { newId } from './id.ts';
-import type { Accepted, IntegrationInfo, RawUplink } from './integration.ts';
-import { debugs, type IntegrationEvents, shown } from './integration-events.ts';
-import { createMessage, type Metadata } from './message.ts';
 import type { Creation, Resolved, Resolver } from './resolve.ts';
-import type { Script, ScriptResult } from './script.ts';
 import type { ChangedOnly } from './update-only.ts';
-import type { Work } from './work.ts';
 
 /** What uplinks of one integration are accepted by; replaced as a whole when the integration or its converter is saved. */
 export interface UplinkTarget {

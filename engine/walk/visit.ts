@@ -1,8 +1,8 @@
+import { AppError } from '#engine/errors.ts';
+import type { NodeContext, Outcome } from '#engine/node.ts';
+import type { ServiceName } from '#engine/services.ts';
 import type { CompiledNode } from './chain.ts';
-import { AppError } from './errors.ts';
-import type { NodeContext, Outcome } from './node.ts';
 import { rewindPoint } from './rewind.ts';
-import type { ServiceName } from './services.ts';
 import type { Frame, Trip } from './trip.ts';
 import type { Walk } from './walk.ts';
 

@@ -1,4 +1,4 @@
-import { actionMessage, enqueueAction } from './actions.ts';
+import { actionMessage, enqueueAction } from '#engine/actions.ts';
 import {
   entityJson,
   entityRef,
@@ -11,13 +11,13 @@ import {
   newDeviceProfile,
   newDeviceState,
   newGroup,
-} from './entities.ts';
-import { ConverterError } from './errors.ts';
-import type { IntegrationInfo } from './integration.ts';
-import type { EntityRef } from './message.ts';
-import type { Backend } from './queue.ts';
-import type { Doc } from './store.ts';
-import type { Work } from './work.ts';
+} from '#engine/entities.ts';
+import { ConverterError } from '#engine/errors.ts';
+import type { IntegrationInfo } from '#engine/integration.ts';
+import type { EntityRef } from '#engine/message.ts';
+import type { Backend } from '#engine/queue.ts';
+import type { Doc } from '#engine/store.ts';
+import type { Work } from '#engine/work.ts';
 
 /** Find or create (specs: integrations §2.4): a device or asset by its exact name in the tenant. What was found is never changed. */
 

@@ -1,6 +1,6 @@
-import { ConverterError } from './errors.ts';
-import type { RawDownlink } from './integration.ts';
-import { Double, parseJson, printJson } from './json.ts';
+import { ConverterError } from '#engine/errors.ts';
+import type { RawDownlink } from '#engine/integration.ts';
+import { Double, parseJson, printJson } from '#engine/json.ts';
 
 /**
  * What the output of converters means (specs: integrations §2.2, §2.3, §2.6): pure functions from JSON text to what is stored or sent. A result is judged

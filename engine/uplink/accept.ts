@@ -1,17 +1,17 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Lease } from './cluster.ts';
-import { Busy, errorText, isPassing, NotDurable, VersionConflict } from './errors.ts';
-import type { Accepted, RawUplink } from './integration.ts';
-import type { IntegrationEvents } from './integration-events.ts';
-import type { Backend } from './queue.ts';
+import type { Lease } from '#engine/cluster.ts';
+import { Busy, errorText, isPassing, NotDurable, VersionConflict } from '#engine/errors.ts';
+import type { Accepted, RawUplink } from '#engine/integration.ts';
+import type { IntegrationEvents } from '#engine/integration-events.ts';
+import type { Backend } from '#engine/queue.ts';
+import type { ScriptArgs, ScriptEngine, ScriptResult } from '#engine/script.ts';
+import type { Statistics } from '#engine/statistics.ts';
+import { Work } from '#engine/work.ts';
 import type { Creation, Resolver } from './resolve.ts';
-import type { ScriptArgs, ScriptEngine, ScriptResult } from './script.ts';
-import type { Statistics } from './statistics.ts';
 import { type ChangedOnly, createChangedOnly, EVERYTHING } from './update-only.ts';
-import { addUplinks, type UplinkItem, type UplinkTarget } from './uplink-work.ts';
-import { Work } from './work.ts';
+import { addUplinks, type UplinkItem, type UplinkTarget } from './work.ts';
 
-export type { UplinkConverter, UplinkTarget } from './uplink-work.ts';
+export type { UplinkConverter, UplinkTarget } from './work.ts';
 
 /** The accept stage (design §1): converter, find or create, append to the lanes; an uplink is acknowledged when that is committed. */
 export interface AcceptDeps {
