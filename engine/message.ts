@@ -69,6 +69,8 @@ export interface Position {
   readonly chainId: string;
   readonly nodeId: string | null;
   readonly labels: readonly string[] | null;
+  /** The timer of this name, set by the node itself (`kept.remind`), is due: the message goes to its `due`. */
+  readonly due?: string;
 }
 
 /** The "rule chain" node that called the chain the message is in. */

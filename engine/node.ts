@@ -27,6 +27,11 @@ export type Flow =
   /** "checkpoint": a copy with a new id goes to the end of its lane and continues behind this node by `Success`; the original is acknowledged. */
   | { readonly requeue: string | null }
   /**
+   * Early acknowledgement of what the node keeps ("deduplication", "delay"): the message stays here, durable under this key, and holds back nobody. The node finds
+   * it by `kept.list` when its timer is due and ends it by `kept.release`.
+   */
+  | { readonly keep: string }
+  /**
    * The message is acknowledged; when the batch is durable `later` runs once, beside the lane, and what it emits become new messages behind this node
    * (a device's answer). Throwing emits the message by `Failure`. Not run again after a crash.
    */
@@ -63,6 +68,17 @@ export type StartContext<C> = {
   readonly entities: Pick<Services['entities'], 'find'>;
   /** Runs `tick` about every `everyMs` while the chain is loaded, in the lane of its originator; what it emits leaves the node by its relation. Drift-free. */
   readonly every: (everyMs: number, tick: (run: Pick<Services, 'scripts' | 'messages'>) => Promise<readonly Emission[] | 'stop'>) => void;
+};
+
+/** What the outbox gives to `send`: nothing that writes, for there is no batch. */
+export type SendContext<C, State> = {
+  readonly config: C;
+  readonly node: NodeInfo;
+  readonly state: State;
+  /** Aborts when the process stops or the time is over (`sendTimeoutMs`). */
+  readonly signal: AbortSignal;
+  readonly entities: Pick<Services['entities'], 'find' | 'customerOf'>;
+  readonly settings: Services['settings'];
 };
 
 export interface NodeDefinition<S extends TSchema = TSchema, State = unknown, N extends ServiceName = ServiceName> {
@@ -107,6 +123,24 @@ export interface NodeDefinition<S extends TSchema = TSchema, State = unknown, N 
     messages: readonly Message[],
     context: NodeContext<Static<S>, State, N>,
   ): readonly (Outcome | Error)[] | Promise<readonly (Outcome | Error)[]>;
+  /** A timer of `kept.remind` is due; `timer` has its originator. What it emits becomes new messages behind the node, with the stack that each has. */
+  due?(key: string, timer: Message, context: NodeContext<Static<S>, State, N>): readonly Emission[] | Promise<readonly Emission[]>;
+  /**
+   * External nodes have this instead of `process`: the message waits in the outbox, beside its lane, and goes on when this has answered. It may run again after a
+   * crash. An error of our own with retry `later` or `reconnect` and an unconnected `Failure`: the target is away, its messages wait and are tried again with growing
+   * pauses; where `Failure` is connected, and for any other error, it leaves by `Failure`.
+   */
+  send?(message: Message, context: SendContext<Static<S>, State>): Promise<string | Emission>;
+  /** Names what a message is sent to: one that is away holds back only its own. Default: one target a node. */
+  target?(message: Message, config: Static<S>): string;
+  /** Sends of one node at a time; one originator's go one by one. Default 64. */
+  parallel?(config: Static<S>): number;
+  /** Default 60,000; then `Failure`. */
+  sendTimeoutMs?(config: Static<S>): number;
+  /** The result is a new message (new id), as of nodes that acknowledge early. */
+  acknowledges?(config: Static<S>): boolean;
+  /** What `send` would hand to its target, for dry runs: `{url, method, body}`, `{topic, payload}`. Pure. */
+  preview?(message: Message, config: Static<S>): Record<string, unknown>;
 }
 
 /** Gives the definition its types. `process` for one message, or `processBatch` when the work crosses a boundary (script, store, broker). */

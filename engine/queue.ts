@@ -1,6 +1,6 @@
 import type { Cluster } from './cluster.ts';
 import type { Message } from './message.ts';
-import type { Downlink, Store } from './store.ts';
+import type { Downlink, Kept, Store } from './store.ts';
 import type { Work } from './work.ts';
 
 /**
@@ -27,6 +27,12 @@ export interface Queue {
   take(lane: number, max: number, signal: AbortSignal): Promise<Batch | null>;
   /** Not worked on after all: comes again at the next `take`. */
   giveBack(batch: Batch): void;
+
+  /**
+   * Messages of the lane's originators that wait to be sent by external nodes (`kind` send), in the order in which they were kept, behind `after` (a message id,
+   * which may be gone meanwhile). Their process asks when it begins to own the lane, and for more when it has room.
+   */
+  sends(lane: number, query: { after?: string; max: number }): Promise<readonly Kept[]>;
 
   /** Stands for everything that is in the lanes now. */
   mark(): number;

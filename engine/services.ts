@@ -1,5 +1,6 @@
 import type { KeyValue, Value } from './json.ts';
 import type { AttributeScope, EntityRef, Message } from './message.ts';
+import type { NodeInfo } from './node.ts';
 import type { Script, ScriptArgs, ScriptFault, ScriptResult } from './script.ts';
 import type { Aggregation, Attribute, Doc, Point, Relation, SortOrder } from './store.ts';
 
@@ -83,6 +84,24 @@ export interface Services {
     /** Default chain of the originator's device or asset profile, else null. */
     defaultOf(entity: EntityRef): Promise<string | null>;
   };
+  /** Messages that a node keeps (`keep`), and its timers. Durable with the batch. */
+  kept: {
+    /** Oldest first, those of this batch included. */
+    list(nodeId: string, key: string): Promise<readonly Message[]>;
+    count(nodeId: string, key: string): Promise<number>;
+    /** They are no longer kept and end here: what the node emits for them are new messages. */
+    release(nodeId: string, key: string, messages: readonly Message[]): void;
+    /** `due` of the node runs at `at` (Unix ms) in the originator's lane, also after a restart. */
+    remind(node: NodeInfo, originator: EntityRef, key: string, at: number): void;
+  };
+  /** What a node remembers across restarts, JSON, by its key. */
+  memory: {
+    get(nodeId: string, key: string): Promise<unknown>;
+    /** null forgets. */
+    set(nodeId: string, key: string, value: unknown): void;
+  };
+  /** Tenant's, else system's settings by key (`mail`, `sms`, `notifications`): `jsonValue` of the admin settings. */
+  settings: { find(key: string): Promise<Record<string, unknown> | null> };
   log: { info(text: string): void };
 }
 export type ServiceName = keyof Services;

@@ -199,6 +199,29 @@ export interface DeadLetter {
   readonly message: Message | null;
 }
 
+/** A message that stays at a node, durable and beside its lane: it holds back nobody. In flight for the ledger of its owner. */
+export interface Kept {
+  /** As it came to the node: `at` is the node, `stack` the chains that called. Its id is the key of the row. */
+  readonly message: Message;
+  readonly nodeId: string;
+  /** `own`: the node looks after it. `send`: the outbox does. */
+  readonly kind: 'own' | 'send';
+  /** The node's name for what it belongs to; of `send`: the target. */
+  readonly key: string;
+  readonly keptAt: number;
+  /** Sends that failed, and why the last one did. */
+  readonly attempts: number;
+  readonly reason: string | null;
+}
+
+/** What a node keeps, for the operator. */
+export interface KeptSummary {
+  readonly count: number;
+  /** Unix ms; null: none. */
+  readonly oldestAt: number | null;
+  readonly lastReason: string | null;
+}
+
 export interface Store {
   doc(collection: Collection, tenantId: string, id: string): Promise<Doc | null>;
   /** Without a tenant: for logins, credentials, routing keys, whose key is unique over all tenants. The row says whose it is. */
@@ -225,6 +248,11 @@ export interface Store {
   deadLetter(tenantId: string, id: string): Promise<DeadLetter | null>;
   /** Newest first; of one integration or of the whole tenant. */
   deadLetters(tenantId: string, owner: string | undefined, page: number, pageSize: number): Promise<Page<DeadLetter>>;
+
+  /** In the order in which they were kept. `key`: only of this one; `after`: behind this message id, which may be gone meanwhile. */
+  kept(tenantId: string, nodeId: string, query: { key?: string; after?: string; max: number }): Promise<readonly Kept[]>;
+  keptSummary(tenantId: string, nodeId: string, key?: string): Promise<KeptSummary>;
+  nodeState(tenantId: string, nodeId: string, key: string): Promise<unknown>;
 
   ledger(tenantId: string, owner: string): Promise<Ledger>;
   /** Over all tenants, for start-up: integrations to run, chains to load. */

@@ -2,7 +2,7 @@ import type { Lease } from './cluster.ts';
 import type { Sample } from './json.ts';
 import type { AttributeScope, EntityRef, Message } from './message.ts';
 import type { Batch } from './queue.ts';
-import type { Attribute, Collection, Counter, DeadLetter, Doc, Downlink, DownlinkState, EventRow, Relation } from './store.ts';
+import type { Attribute, Collection, Counter, DeadLetter, Doc, Downlink, DownlinkState, EventRow, Kept, Relation } from './store.ts';
 
 export interface TelemetryWrite extends Sample {
   readonly tenantId: string;
@@ -84,6 +84,18 @@ export class Work {
   readonly done: Batch[] = [];
   /** It may only become durable while this process holds these; else `Fenced`. */
   readonly leases: Lease[] = [];
+  readonly kept: Kept[] = [];
+  /** Refused as `Fenced` when one is not there any more: another process has ended it. */
+  readonly keptRemovals: { readonly tenantId: string; readonly nodeId: string; readonly key: string; readonly messageId: string }[] = [];
+  readonly keptMoves: {
+    readonly tenantId: string;
+    readonly nodeId: string;
+    readonly messageId: string;
+    readonly attempts: number;
+    readonly reason: string;
+  }[] = [];
+  /** What rule nodes remember; null forgets. */
+  readonly nodeStates: { readonly tenantId: string; readonly nodeId: string; readonly key: string; readonly value: unknown }[] = [];
   readonly downlinks: Downlink[] = [];
   readonly downlinkMoves: DownlinkMove[] = [];
   readonly deadLetters: DeadLetter[] = [];
@@ -127,6 +139,10 @@ export class Work {
         this.delayed.length +
         this.held.length +
         this.done.length +
+        this.kept.length +
+        this.keptRemovals.length +
+        this.keptMoves.length +
+        this.nodeStates.length +
         this.downlinks.length +
         this.downlinkMoves.length +
         this.deadLetters.length +

@@ -1,4 +1,4 @@
-import { NULL_ID } from '../message.ts';
+import { settingsKey } from '#engine/services/settings.ts';
 import type { ApiContext } from './context.ts';
 import { badRequest } from './errors.ts';
 
@@ -33,8 +33,6 @@ export function checkPassword(password: string | undefined): void {
   if (password.length < minimumLength) throw badRequest(`Password must be ${minimumLength} or more characters in length.`);
   if (password.length > maximumLength) throw badRequest(`Password must be no more than ${maximumLength} characters in length.`);
 }
-
-export const settingsKey = (key: string): string => `${NULL_ID}/${key}`;
 
 /** Failed logins that an account bears; null: any number. */
 export async function lockedAfter({ backend }: ApiContext): Promise<number | null> {

@@ -1,6 +1,7 @@
 import { cpus, freemem, loadavg, totalmem } from 'node:os';
 import type { FastifyInstance } from 'fastify';
 import { Type } from 'typebox';
+import { settingsKey } from '#engine/services/settings.ts';
 import { entityJson, newDoc } from '../entities.ts';
 import { NULL_ID } from '../message.ts';
 import type { Collection, Doc } from '../store.ts';
@@ -8,7 +9,7 @@ import { Work } from '../work.ts';
 import { ACCESS_SECONDS, ISSUER, REFRESH_SECONDS } from './auth.ts';
 import type { ApiContext } from './context.ts';
 import { badRequest, notFound } from './errors.ts';
-import { SECURITY_SETTINGS, settingsKey } from './password-policy.ts';
+import { SECURITY_SETTINGS } from './password-policy.ts';
 import { tenantConfiguration } from './save.ts';
 import { AnyJson, Body, Maybe, typed } from './schemas.ts';
 

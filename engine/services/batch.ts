@@ -10,8 +10,10 @@ import type { Work } from '#engine/work.ts';
 import { alarmServices, PendingAlarms } from './alarms.ts';
 import { attributeServices, PendingAttributes } from './attributes.ts';
 import type { EntityCache } from './entities.ts';
+import { keptServices } from './kept.ts';
 import type { Limits } from './limits.ts';
 import { relationServices } from './relations.ts';
+import { settingsService } from './settings.ts';
 import { PendingTelemetry, telemetryServices } from './telemetry.ts';
 
 /** How an integration wants its downlinks; `problem`: why it takes none. */
@@ -65,6 +67,8 @@ export const openBatchServices =
         }),
         alarms: alarmServices(tenantId, work, alarms, { ...deps, entities, assignee: (userId) => assigneeOf(deps, tenantId, userId) }),
         relations: relationServices(tenantId, work, deps.store),
+        ...keptServices(tenantId, work, deps),
+        settings: settingsService(deps.store),
         scripts: deps.scripts,
         messages: {
           enqueue(message) {

@@ -7,7 +7,7 @@ import type { NodeRegistry } from '#engine/registry.ts';
 import type { ScriptEngine } from '#engine/script.ts';
 import type { Services } from '#engine/services.ts';
 import type { Doc } from '#engine/store.ts';
-import { mapConfiguration } from '#engine/uplink/mapping.ts';
+import { mapConfiguration } from '#engine/walk/mapping.ts';
 import { Work } from '#engine/work.ts';
 import type { ChainMetadata, ChainNode, CompiledChain, CompiledNode, Link } from './chain.ts';
 import { emitBehind } from './emit.ts';

@@ -3,7 +3,7 @@ import { isUuid } from '#engine/id.ts';
 import type { AnyNode } from '#engine/node.ts';
 import type { NodeRegistry } from '#engine/registry.ts';
 import type { Doc } from '#engine/store.ts';
-import { mapConfiguration } from '#engine/uplink/mapping.ts';
+import { mapConfiguration } from '#engine/walk/mapping.ts';
 import type { ChainConnection, ChainMetadata, ChainNode, DebugSettings } from './chain.ts';
 
 const INPUT_NODE = 'org.thingsboard.rule.engine.flow.TbRuleChainInputNode';

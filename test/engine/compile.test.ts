@@ -4,7 +4,7 @@ import { Type } from 'typebox';
 import { Fenced, NotDurable } from '#engine/errors.ts';
 import { defineNode } from '#engine/node.ts';
 import { Config } from '#engine/schema.ts';
-import { mapConfiguration } from '#engine/uplink/mapping.ts';
+import { mapConfiguration } from '#engine/walk/mapping.ts';
 import type { CompiledChain } from '#engine/walk/chain.ts';
 import { stopChain } from '#engine/walk/compile.ts';
 import type { Work } from '#engine/work.ts';

@@ -4,7 +4,7 @@ import test from 'node:test';
 import type { TSchema } from 'typebox';
 import { Registry } from '#engine/registry.ts';
 import { problems } from '#engine/schema.ts';
-import { mapConfiguration } from '#engine/uplink/mapping.ts';
+import { mapConfiguration } from '#engine/walk/mapping.ts';
 import { nodes } from '#rulechains/index.ts';
 
 type Described = TSchema & {

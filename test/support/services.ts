@@ -5,7 +5,7 @@ import type { AnyNode, Emission, NodeInfo, Outcome, StartContext } from '#engine
 import type { Script, ScriptArgs, ScriptResult } from '#engine/script.ts';
 import type { Alarm, Services } from '#engine/services.ts';
 import type { Doc, Point } from '#engine/store.ts';
-import { mapConfiguration } from '#engine/uplink/mapping.ts';
+import { mapConfiguration } from '#engine/walk/mapping.ts';
 import { TENANT } from './message.ts';
 
 /** What a test lets the world hold before the node works. Keys are ids, or `id SCOPE` of attributes. */
@@ -19,6 +19,10 @@ export interface World {
   readonly push?: Services['downlinks']['push'];
   readonly call?: Services['rpc']['call'];
   readonly chains?: Partial<Services['chains']>;
+  /** Under `nodeId key`. */
+  readonly kept?: Record<string, Message[]>;
+  readonly memory?: Record<string, unknown>;
+  readonly settings?: Record<string, Record<string, unknown>>;
 }
 
 export const NOW = 1_800_000_000_000;
@@ -44,7 +48,26 @@ export function services(world: World = {}) {
     return alarm;
   };
   const newId = () => `bbbbbbbb-0000-1000-8000-${String(++ids).padStart(12, '0')}`;
+  const kept = { ...world.kept };
+  const memory: Record<string, unknown> = { ...world.memory };
   const all: Services = {
+    kept: {
+      list: async (nodeId, key) => kept[`${nodeId} ${key}`] ?? [],
+      count: async (nodeId, key) => kept[`${nodeId} ${key}`]?.length ?? 0,
+      release(nodeId, key, messages) {
+        kept[`${nodeId} ${key}`] = (kept[`${nodeId} ${key}`] ?? []).filter((message) => !messages.includes(message));
+        did.push(['release', key, messages.map(({ id }) => id)]);
+      },
+      remind: (_node, originator, key, at) => void did.push(['remind', originator.id, key, at]),
+    },
+    memory: {
+      get: async (nodeId, key) => memory[`${nodeId} ${key}`] ?? null,
+      set(nodeId, key, value) {
+        memory[`${nodeId} ${key}`] = value;
+        did.push(['remember', key, value]);
+      },
+    },
+    settings: { find: async (key) => world.settings?.[key] ?? null },
     attributes: {
       async find({ id }, scope, keys) {
         const found = world.attributes?.[`${id} ${scope}`] ?? [];
