@@ -14,10 +14,12 @@ import { seed, TENANT_ADMIN } from '#engine/seed.ts';
 import { openBatchServices } from '#engine/services/batch.ts';
 import { openEntityCache } from '#engine/services/entities.ts';
 import { openLimits } from '#engine/services/limits.ts';
+import { settingsService } from '#engine/services/settings.ts';
 import { readSettings, type Settings } from '#engine/settings.ts';
 import { createWaiting } from '#engine/waiting.ts';
 import { overProcesses } from '#engine/waiting-shared.ts';
 import { workLane } from '#engine/walk/lane.ts';
+import { createOutbox } from '#engine/walk/outbox.ts';
 import { createRunner } from '#engine/walk/run.ts';
 import { integrations as integrationTypes } from '#integrations/index.ts';
 import { nodes as nodeTypes } from '#rulechains/index.ts';
@@ -58,7 +60,12 @@ async function start(settings: Settings, log: Logger): Promise<() => Promise<voi
   const chains = createChains({ backend, entities, compile: { nodes, scripts, newId, now, server, log, ...leaseOf }, now });
   const downlinkTarget = integrations.findDownlinkTarget.bind(integrations);
   const commit = backend.commit.bind(backend);
+  const outbox = createOutbox({
+    services: (tenantId) => ({ settings: settingsService(store), entities: entities.of(tenantId) }),
+    ...{ queue, store, chains, commit, newId, now, server, log, ...leaseOf },
+  });
   const runner = createRunner({
+    toSend: outbox.added,
     services: openBatchServices({ store, entities, limits, scripts, waiting, chains, downlinkTarget, newId, now, log }),
     ...{ chains, limits, lanes: queue.lanes, commit, newId, now, server, log },
   });
@@ -78,7 +85,7 @@ async function start(settings: Settings, log: Logger): Promise<() => Promise<voi
       },
     },
   };
-  if (roles.has('rules')) system.start({ work: (index) => workLane(index, lane), followers: [devices] });
+  if (roles.has('rules')) system.start({ work: (index) => workLane(index, lane), followers: [devices, outbox] });
 
   const lanesWorked = roles.has('rules') ? system.worked : () => true;
   const { httpHost: host, httpPort } = settings;
@@ -103,6 +110,7 @@ async function start(settings: Settings, log: Logger): Promise<() => Promise<voi
   return async () => {
     await demo?.close();
     await system.stop();
+    await outbox.stop();
     await integrations.stop();
     await app?.close();
     waiting.close();

@@ -11,6 +11,8 @@ export interface Emission {
   readonly error?: string;
   /** Overrides the definition's `effect` for this message. */
   readonly effect?: boolean;
+  /** Of `send`: the failure is one that passes (the target is away); what `error` says is true of the target, not of this message. */
+  readonly away?: boolean;
   /** From here on no failure holds the message for another try: it becomes a dead letter at once ("acknowledge" node). */
   readonly acknowledge?: boolean;
 }
@@ -127,8 +129,8 @@ export interface NodeDefinition<S extends TSchema = TSchema, State = unknown, N 
   due?(key: string, timer: Message, context: NodeContext<Static<S>, State, N>): readonly Emission[] | Promise<readonly Emission[]>;
   /**
    * External nodes have this instead of `process`: the message waits in the outbox, beside its lane, and goes on when this has answered. It may run again after a
-   * crash. An error of our own with retry `later` or `reconnect` and an unconnected `Failure`: the target is away, its messages wait and are tried again with growing
-   * pauses; where `Failure` is connected, and for any other error, it leaves by `Failure`.
+   * crash. An error of our own with retry `later` or `reconnect`, or an emission with `away`, and an unconnected `Failure`: the messages for the target wait and are
+   * tried again with growing pauses. Where `Failure` is connected, and for any other error, it leaves by `Failure`; what is thrown is in metadata `error` then.
    */
   send?(message: Message, context: SendContext<Static<S>, State>): Promise<string | Emission>;
   /** Names what a message is sent to: one that is away holds back only its own. Default: one target a node. */

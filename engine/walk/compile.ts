@@ -153,9 +153,19 @@ async function startNode(node: ChainNode, place: number, chain: Doc, deps: Compi
   return compiled;
 }
 
-const SERVICE_BITS: Readonly<Record<string, number>> = { attributes: 1, telemetry: 2, alarms: 4, relations: 8, downlinks: 16, rpc: 32, rest: 64 };
-const EXTERNAL_BIT = 128;
-const EVERYTHING = 255;
+const SERVICE_BITS: Readonly<Record<string, number>> = {
+  attributes: 1,
+  telemetry: 2,
+  alarms: 4,
+  relations: 8,
+  downlinks: 16,
+  rpc: 32,
+  rest: 64,
+  kept: 128,
+  memory: 256,
+};
+const EXTERNAL_BIT = 512;
+const EVERYTHING = 1023;
 
 /** What a node reads or changes, where the order of two messages could be told afterwards. */
 function bitsOf(definition: AnyNode): number {

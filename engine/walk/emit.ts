@@ -19,23 +19,43 @@ export interface EmitDeps {
  * @param basis what the node had in hand: emissions without a message of their own send it on, and its way (stack, executions) is kept. null: there was none.
  */
 export function emitBehind(node: CompiledNode, emissions: readonly Emission[], basis: Message | null, work: Work, deps: EmitDeps): void {
-  const now = deps.now();
   for (const { to, message = basis, error } of emissions) {
     if (!message) throw new Error('An emission without a message, outside of any message');
     const labels = typeof to === 'string' ? [to] : to;
     const at = { chainId: node.info.chainId, nodeId: node.info.id, labels };
     const way = basis ? { stack: basis.stack, executions: basis.executions, owner: basis.owner } : {};
     const sent = withChanges(message, { ...way, id: deps.newId(), at, effect: false, attempts: 0 });
-    for (const relation of labels) {
-      if (debugsAll(node, now) || (relation === 'Failure' && node.debug?.failuresEnabled)) {
-        work.events.push(nodeEvent(node, { type: 'OUT', message: sent, relation, error }, { id: deps.newId(), now, server: deps.server }));
-      }
-    }
+    tellEmission(node, labels, sent, error, work, deps);
     // Behind an unconnected Failure the message would come to the same end, without knowing why.
     if (labels.includes('Failure') && labels.every((label) => !node.targets.has(label.toLowerCase()))) {
       work.count(sent.tenantId, sent.owner, 'messages.created');
       bury(work, sent, error || 'Failure', node, deps);
     } else enqueueAction(work, sent);
+  }
+}
+
+/** The message that was kept at a node goes on behind it, as what it became there. The same one: it is not counted anew. */
+export function resumeBehind(node: CompiledNode, emission: Emission, kept: Message, work: Work, deps: EmitDeps): void {
+  const { to, error, message = kept } = emission;
+  const labels = typeof to === 'string' ? [to] : to;
+  const { definition, config } = node;
+  const hasEffect = (emission.effect ?? definition!.effect ?? false) && labels.some((label) => label !== 'Failure');
+  const id = definition!.acknowledges?.(config) ? deps.newId() : kept.id;
+  const at = { chainId: node.info.chainId, nodeId: node.info.id, labels };
+  const { stack, executions, owner } = kept;
+  const sent = withChanges(message, { id, at, stack, executions, owner, effect: kept.effect || hasEffect, attempts: 0 });
+  tellEmission(node, labels, sent, error, work, deps);
+  if (labels.some((label) => node.targets.has(label.toLowerCase()))) work.messages.push(sent);
+  else if (labels.includes('Failure')) bury(work, kept, error || 'Failure', node, deps);
+  else work.count(sent.tenantId, owner, sent.effect ? 'messages.stored' : 'messages.filtered');
+}
+
+function tellEmission(node: CompiledNode, labels: readonly string[], sent: Message, error: string | undefined, work: Work, deps: EmitDeps): void {
+  const now = deps.now();
+  for (const relation of labels) {
+    if (debugsAll(node, now) || (relation === 'Failure' && node.debug?.failuresEnabled)) {
+      work.events.push(nodeEvent(node, { type: 'OUT', message: sent, relation, error }, { id: deps.newId(), now, server: deps.server }));
+    }
   }
 }
 

@@ -2,6 +2,7 @@ import type { Message } from '#engine/message.ts';
 import type { Batch } from '#engine/queue.ts';
 import type { BatchServices } from '#engine/services/batch.ts';
 import type { Limits } from '#engine/services/limits.ts';
+import type { Kept } from '#engine/store.ts';
 import { Work } from '#engine/work.ts';
 import type { CompiledChain } from './chain.ts';
 import { DebugBudget } from './debug.ts';
@@ -18,6 +19,8 @@ export interface RunnerDeps {
   readonly chains: ChainLookup;
   /** Services over one unit of work. */
   services(work: Work, hooks: BatchHooks): BatchServices;
+  /** Messages at external nodes, durable by now: for the outbox. */
+  toSend?(kept: readonly Kept[]): void;
   /** Number of lanes of the queue. */
   readonly lanes: number;
   readonly limits: Pick<Limits, 'of'>;

@@ -48,6 +48,8 @@ export interface Trip {
   queued: boolean;
   /** Label by which it came there. */
   via: string;
+  /** It is no message on its way but a timer of the node where it enters. */
+  readonly due: string | null;
 }
 
 export interface Inbox {

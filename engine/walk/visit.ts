@@ -30,9 +30,45 @@ export class Visit {
       for (const trip of this.trips) walk.fail(trip, node, `Rule Node is not active! Failed to initialize. ${node.problem}`);
       return;
     }
-    const trips = this.countExecutions();
+    if (this.trips.some((trip) => trip.due !== null)) return this.withTimers();
+    return this.work(this.countExecutions(this.trips));
+  }
+
+  private work(trips: readonly Trip[]): void | Promise<void> {
+    const { walk, frame, node } = this;
     const definition = node.definition!;
+    if (definition.send) {
+      for (const trip of trips) walk.keep(frame, node, trip, { kind: 'send', key: definition.target?.(trip.message, node.config) ?? '' });
+      return;
+    }
     return definition.processBatch ? this.processBatch(trips, this.context()) : this.processEach(trips, this.context());
+  }
+
+  private async withTimers(): Promise<void> {
+    for (const trip of this.trips) if (trip.due !== null) await this.runTimer(trip, trip.due);
+    await this.work(this.countExecutions(this.trips.filter((trip) => trip.due === null)));
+  }
+
+  private async runTimer(trip: Trip, key: string): Promise<void> {
+    const { walk, node } = this;
+    const undo = this.undoPoint();
+    try {
+      walk.settleTimer(node, trip, (await node.definition!.due?.(key, trip.message, this.context())) ?? []);
+    } catch (cause) {
+      undo();
+      walk.timerThrew(node, trip, cause);
+    }
+  }
+
+  /** Takes back what the node has put into the unit of work since. */
+  private undoPoint(): () => void {
+    const rewind = rewindPoint(this.walk.work);
+    const callbacks = this.walk.callbacks.length;
+    return () => {
+      rewind();
+      this.walk.callbacks.length = callbacks;
+      this.walk.services.forget();
+    };
   }
 
   private context(): Context {
@@ -43,12 +79,12 @@ export class Visit {
     return context as Context;
   }
 
-  private countExecutions(): readonly Trip[] {
+  private countExecutions(trips: readonly Trip[]): readonly Trip[] {
     const limit = this.walk.limits.get(this.node.info.tenantId) ?? 0;
     let over = false;
-    for (const trip of this.trips) if (++trip.executions > limit) over = true;
-    if (limit === 0 || !over) return this.trips;
-    return this.trips.filter((trip) => {
+    for (const trip of trips) if (++trip.executions > limit) over = true;
+    if (limit === 0 || !over) return trips;
+    return trips.filter((trip) => {
       if (trip.executions <= limit) return true;
       this.walk.fail(trip, this.node, `Message is processed by more than ${limit} rule nodes!`);
       return false;
@@ -87,13 +123,10 @@ export class Visit {
 
   private processBatch(trips: readonly Trip[], context: Context): void | Promise<void> {
     if (trips.length === 0) return;
-    const undo = rewindPoint(this.walk.work);
-    const callbacks = this.walk.callbacks.length;
+    const undo = this.undoPoint();
     let outcomes: readonly (Outcome | Error)[] | Promise<readonly (Outcome | Error)[]>;
     const failed = (cause: unknown): Promise<void> | void => {
       undo();
-      this.walk.callbacks.length = callbacks;
-      this.walk.services.forget();
       // A peer that is away is so for all of them; anything else may be the fault of one, so each is tried alone.
       if (trips.length > 1 && !(cause instanceof AppError && cause.retry !== 'never')) return this.processAlone(trips, context);
       for (const trip of trips) if (trip.frame !== null) this.walk.threw(this.frame, this.node, trip, cause);

@@ -1,12 +1,13 @@
-import { AppError, errorText } from '#engine/errors.ts';
+import { type AppError, errorText, isPassing } from '#engine/errors.ts';
 import { type Message, type StackFrame, withChanges } from '#engine/message.ts';
 import type { Emission, Outcome } from '#engine/node.ts';
 import { type Batch, laneOf } from '#engine/queue.ts';
 import type { BatchServices } from '#engine/services/batch.ts';
+import type { Kept } from '#engine/store.ts';
 import type { Work } from '#engine/work.ts';
 import type { CompiledChain, CompiledNode, Link } from './chain.ts';
 import { budgetNotice, type DebugBudget, debugsAll, nodeEvent } from './debug.ts';
-import { bury, emitLater } from './emit.ts';
+import { bury, emitBehind, emitLater } from './emit.ts';
 import type { RunnerDeps } from './run.ts';
 import { asEntered, byArrival, childFrame, type Flow, type Frame, isEarlier, newFrame, pushTrip, type Trip, takeReady, unqueue } from './trip.ts';
 import { Visit } from './visit.ts';
@@ -74,6 +75,8 @@ export class Walk {
       this.isDurable = true;
     });
     for (const callback of this.callbacks) this.work.afterCommit(callback);
+    const toSend = this.work.kept.filter(({ kind }) => kind === 'send');
+    if (toSend.length > 0) this.work.afterCommit(() => this.deps.toSend?.(toSend));
   }
 
   private async enter(): Promise<void> {
@@ -87,7 +90,7 @@ export class Walk {
       }
       const { executions, effect } = message;
       const base = { message, entered: message, entry: null, flow, root, rank: NO_RANK, serial: 0, parent: null, executions, effect };
-      const trip: Trip = { ...base, acknowledged: false, frame: null, node: null, queued: false, via: '' };
+      const trip: Trip = { ...base, acknowledged: false, frame: null, node: null, queued: false, via: '', due: message.at?.due ?? null };
       flow.trips.push(trip);
       flow.live++;
       if (message.at) this.resume(trip, message.at.chainId, message.at.nodeId, message.at.labels);
@@ -164,7 +167,10 @@ export class Walk {
         this.end(trip);
       }
     } else if ('requeue' in outcome) this.requeue(frame, node, trip, outcome.requeue);
-    else this.answerLater(frame, node, trip, (outcome as { later: () => Promise<readonly Emission[]> }).later);
+    else if ('keep' in outcome) {
+      this.debugOut(node, trip.message, 'ACK');
+      this.keep(frame, node, trip, { kind: 'own', key: outcome.keep });
+    } else this.answerLater(frame, node, trip, (outcome as { later: () => Promise<readonly Emission[]> }).later);
   }
 
   private settleList(frame: Frame, node: CompiledNode, trip: Trip, list: readonly Emission[]): void {
@@ -218,7 +224,7 @@ export class Walk {
       }
       this.end(trip);
     } else if (!failed) this.end(trip);
-    else if (cause instanceof AppError && cause.retry !== 'never' && !trip.acknowledged) this.hold(trip, node, cause);
+    else if (isPassing(cause) && !trip.acknowledged) this.hold(trip, node, cause);
     else this.fail(trip, node, error || 'Failure');
   }
 
@@ -252,6 +258,7 @@ export class Walk {
         node: entry.node,
         queued: false,
         via: '',
+        due: null,
       },
     };
     if (this.copies > MAX_COPIES) {
@@ -293,11 +300,35 @@ export class Walk {
     this.end(trip);
   }
 
+  /** The message stays at the node: beside the lane, and still in flight. */
+  keep(frame: Frame, node: CompiledNode, trip: Trip, { kind, key }: Pick<Kept, 'kind' | 'key'>): void {
+    const message = this.onItsWay(trip, frame, { chainId: frame.chain.id, nodeId: node.info.id, labels: null });
+    this.work.kept.push({ message, nodeId: node.info.id, kind, key, keptAt: this.now, attempts: 0, reason: null });
+    this.finish(trip);
+  }
+
+  /** What a timer of the node gave goes through the lanes; the timer itself is over. */
+  settleTimer(node: CompiledNode, trip: Trip, emissions: readonly Emission[]): void {
+    emitBehind(node, emissions, null, this.work, this.deps);
+    this.end(trip);
+  }
+
+  /** A timer comes again while what it needs is away; else it is a dead letter, and requeued it runs again. */
+  timerThrew(node: CompiledNode, trip: Trip, cause: unknown): void {
+    this.tellBug(node, cause);
+    if (isPassing(cause)) this.hold(trip, node, cause);
+    else this.fail(trip, node, errorText(cause));
+  }
+
   /** A node threw: `Failure`, with the error's text or, where it has none, its class (trap T7). */
   threw(frame: Frame, node: CompiledNode, trip: Trip, cause: unknown): void {
-    if (isBug(cause)) this.deps.log.error({ err: cause, node: node.info.id, chain: node.info.chainId }, `bug in rule node ${node.definition!.type}`);
+    this.tellBug(node, cause);
     const text = cause instanceof Error ? cause.message || cause.constructor.name : errorText(cause);
     this.route(frame, node, trip, 'Failure', text, cause);
+  }
+
+  private tellBug(node: CompiledNode, cause: unknown): void {
+    if (isBug(cause)) this.deps.log.error({ err: cause, node: node.info.id, chain: node.info.chainId }, `bug in rule node ${node.definition!.type}`);
   }
 
   /** The message comes again later, and so do all later ones of its originator, which are taken off their ways. */

@@ -1,0 +1,135 @@
+import type { Kept } from '#engine/store.ts';
+import type { TargetState } from './outbox.ts';
+
+/** Messages of a line in memory; what is beyond waits in the store. */
+const WINDOW = 1000;
+const LOW_WATER = 200;
+
+/** What waits for one target of a node: in order, each originator's one by one, all of it behind a single probe while the target is away. */
+export class OutboxLine {
+  readonly name: string;
+  readonly tenantId: string;
+  readonly nodeId: string;
+  readonly target: string;
+  /** Rounds of failures since it last worked. */
+  failures = 0;
+  private window: Kept[] = [];
+  /** By originator. */
+  private readonly flying = new Map<string, Kept>();
+  /** Ids of both. */
+  private readonly known = new Set<string>();
+  /** There are more in the store. */
+  private overflow = false;
+  /** Came while the store was being read; null: it is not. */
+  private meanwhile: Kept[] | null = null;
+  private reason: string | null = null;
+  private awaySince = 0;
+  private awayUntil = 0;
+  private timer: NodeJS.Timeout | null = null;
+
+  constructor(name: string, { message, nodeId, key }: Kept) {
+    this.name = name;
+    this.tenantId = message.tenantId;
+    this.nodeId = nodeId;
+    this.target = key;
+  }
+
+  add(kept: Kept): void {
+    if (this.known.has(kept.message.id)) return;
+    if (this.meanwhile) this.meanwhile.push(kept);
+    else if (this.overflow || this.window.length >= WINDOW) this.overflow = true;
+    else this.push(kept);
+  }
+
+  private push(kept: Kept): void {
+    this.window.push(kept);
+    this.known.add(kept.message.id);
+  }
+
+  /** The next that may be sent now. */
+  peek(now: number): Kept | null {
+    if (now < this.awayUntil || (this.failures > 0 && this.flying.size > 0)) return null;
+    return this.window.find(({ message }) => !this.flying.has(message.originator.id)) ?? null;
+  }
+
+  take(kept: Kept): void {
+    this.window.splice(this.window.indexOf(kept), 1);
+    this.flying.set(kept.message.originator.id, kept);
+  }
+
+  /** It was not sent; it stays the first of its originator. */
+  away(kept: Kept, reason: string, now: number, pauseMs: number): void {
+    this.window.unshift(kept);
+    // What was under way when the target went fails too and is of the same round.
+    if (now < this.awayUntil) return;
+    if (this.failures === 0) this.awaySince = now;
+    this.failures++;
+    this.reason = reason;
+    this.awayUntil = now + pauseMs;
+  }
+
+  works(): void {
+    this.failures = 0;
+    this.awayUntil = 0;
+    this.reason = null;
+  }
+
+  landed(kept: Kept): void {
+    this.flying.delete(kept.message.originator.id);
+    if (!this.window.includes(kept)) this.known.delete(kept.message.id);
+  }
+
+  /** Calls when the target is to be tried again. */
+  wake(now: number, callback: () => void): void {
+    if (this.timer || this.window.length === 0 || now >= this.awayUntil) return;
+    this.timer = setTimeout(() => {
+      this.timer = null;
+      callback();
+    }, this.awayUntil - now);
+  }
+
+  get isShort(): boolean {
+    return this.overflow && this.meanwhile === null && this.window.length < LOW_WATER;
+  }
+
+  /** How many of the oldest to read, so that there are new ones among them. */
+  beginRefill(): number {
+    this.meanwhile = [];
+    return this.known.size + WINDOW;
+  }
+
+  /** @param isAll that is all there is. */
+  endRefill(kept: readonly Kept[], isAll: boolean): void {
+    const meanwhile = this.meanwhile ?? [];
+    this.meanwhile = null;
+    for (const item of kept) if (!this.known.has(item.message.id)) this.push(item);
+    if (!isAll) return;
+    this.overflow = false;
+    for (const item of meanwhile) this.add(item);
+  }
+
+  failRefill(): void {
+    this.meanwhile = null;
+  }
+
+  /** Another process has them now. */
+  drop(isGone: (kept: Kept) => boolean): void {
+    for (const kept of this.window) if (isGone(kept)) this.known.delete(kept.message.id);
+    this.window = this.window.filter((kept) => !isGone(kept));
+  }
+
+  clear(): void {
+    if (this.timer) clearTimeout(this.timer);
+    this.timer = null;
+    this.drop(() => true);
+  }
+
+  get isIdle(): boolean {
+    return this.window.length === 0 && this.flying.size === 0 && !this.overflow && this.meanwhile === null;
+  }
+
+  state(): TargetState {
+    const { nodeId, target, reason, awaySince: since, awayUntil: nextAt } = this;
+    return { nodeId, target, waiting: this.window.length, sending: this.flying.size, away: reason === null ? null : { reason, since, nextAt } };
+  }
+}
