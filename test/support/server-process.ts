@@ -28,6 +28,8 @@ export interface ServerCommand {
   readonly port: number;
   readonly folder: string;
   readonly readyMs?: number;
+  /** Beside our own environment. */
+  readonly env?: Readonly<Record<string, string>>;
 }
 
 /** A test that breaks off must not leave them behind. */
@@ -36,11 +38,11 @@ process.once('exit', () => {
   for (const child of living) child.kill('SIGKILL');
 });
 
-export async function startServer({ name, file, args, port, folder, readyMs = 20_000 }: ServerCommand): Promise<ServerProcess> {
+export async function startServer({ name, file, args, port, folder, readyMs = 20_000, env = {} }: ServerCommand): Promise<ServerProcess> {
   let child: ChildProcess | null = null;
   const lives = () => child !== null && child.exitCode === null && child.signalCode === null;
   const start = async () => {
-    const started = spawn(file, args, { stdio: 'ignore', cwd: folder });
+    const started = spawn(file, args, { stdio: 'ignore', cwd: folder, env: { ...process.env, ...env } });
     child = started;
     living.add(started);
     started.once('exit', () => living.delete(started));

@@ -3,26 +3,31 @@ import { once } from 'node:events';
 import { accessSync, chownSync, constants, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
-import { delimiter, join } from 'node:path';
+import { delimiter, join, resolve } from 'node:path';
 
 /** Servers that npm cannot bring: who needs what, and how it gets there. `test/servers` installs them. */
 const SERVERS: Readonly<Record<ServerName, readonly string[]>> = {
   mosquitto: ['mosquitto', 'mosquitto_pub', 'mosquitto_sub'],
   redis: ['redis-server'],
   mongo: ['secantusd-py'],
+  kafka: ['java', 'kafka-java'],
+  // The command in /usr/sbin changes to the service's user and folders.
+  rabbitmq: ['/usr/lib/rabbitmq/bin/rabbitmq-server', 'epmd'],
+  aws: ['moto_server'],
+  pubsub: ['pubsub-fake'],
 };
-export type ServerName = 'mosquitto' | 'redis' | 'mongo';
+export type ServerName = 'mosquitto' | 'redis' | 'mongo' | 'kafka' | 'rabbitmq' | 'aws' | 'pubsub';
 
 // Debian keeps daemons in /usr/sbin, which a user's PATH leaves out; what test/servers fetches from elsewhere is in .servers/.
 const FETCHED = join(import.meta.dirname, '../../.servers');
 const PATH = [
   ...(process.env['PATH'] ?? '').split(delimiter),
-  ...['/usr/sbin', '/usr/local/sbin', join(FETCHED, 'mongo/bin'), join(FETCHED, 'mongo-fast/bin')],
+  ...['/usr/sbin', '/usr/local/sbin', ...['mongo', 'mongo-fast', 'kafka', 'aws', 'pubsub'].map((name) => join(FETCHED, name, 'bin'))],
 ];
 
 export function findProgram(name: string): string | null {
   for (const folder of PATH) {
-    const file = join(folder, name);
+    const file = resolve(folder, name);
     try {
       accessSync(file, constants.X_OK);
       return file;
