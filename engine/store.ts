@@ -33,7 +33,8 @@ export type Collection =
   | 'RULE_CHAIN_METADATA'
   | 'ALARM_COMMENT'
   | 'AUDIT_LOG'
-  | 'USER_SETTINGS';
+  | 'USER_SETTINGS'
+  | 'REVISION';
 
 export interface Doc<B = Record<string, unknown>> {
   readonly collection: Collection;

@@ -1,6 +1,7 @@
 import type { ChainMetadata } from '#engine/walk/chain.ts';
 import { entityJson, newDoc } from '../entities.ts';
 import { newId } from '../id.ts';
+import { type Author, contentOf, keepRevision } from '../revisions.ts';
 import type { Doc, Store } from '../store.ts';
 import type { Work } from '../work.ts';
 import type { ApiContext } from './context.ts';
@@ -24,16 +25,27 @@ export function newChain(tenantId: string, { id, name, type, debugMode, configur
 
 export const chainJson = (doc: Doc): Record<string, unknown> => entityJson(doc);
 
+export const NO_GRAPH: ChainMetadata = { firstNodeIndex: null, nodes: [], connections: [] };
+
 export async function graphOf(store: Store, tenantId: string, chainId: string): Promise<{ doc: Doc | null; metadata: ChainMetadata }> {
   const doc = await store.doc('RULE_CHAIN_METADATA', tenantId, chainId);
-  const empty: ChainMetadata = { firstNodeIndex: null, nodes: [], connections: [] };
-  return { doc, metadata: doc ? (doc.body as unknown as ChainMetadata) : empty };
+  return { doc, metadata: doc ? (doc.body as unknown as ChainMetadata) : NO_GRAPH };
 }
 
-/** Saves the graph, and the chain with its new entry node. @param expects the version of the chain that the change is based on. */
-export function saveGraph(work: Work, chain: Doc, metadata: ChainMetadata, expects?: number): void {
+export interface ChainSave {
+  readonly author: Author | null;
+  readonly now: number;
+  /** The version of the chain that the change is based on; 0: it is new. */
+  readonly expects?: number | undefined;
+}
+
+/** Saves the chain with its graph, and keeps the revision. @param stored as it was; absent: it is new. */
+export async function saveChain(work: Work, store: Store, chain: Doc, metadata: ChainMetadata, save: ChainSave, stored?: Doc): Promise<void> {
   const entry = metadata.firstNodeIndex === null ? null : (metadata.nodes[metadata.firstNodeIndex]?.id ?? null);
-  work.docs.push({ doc: { ...chain, body: { ...chain.body, firstRuleNodeId: entry } }, expects });
+  const saved = { ...chain, body: { ...chain.body, firstRuleNodeId: entry } };
+  work.docs.push({ doc: saved, expects: save.expects });
+  const before = stored ? contentOf(stored, (await graphOf(store, stored.tenantId, stored.id)).metadata) : null;
+  await keepRevision(work, store, stored ?? saved, { content: contentOf(saved, metadata), before, author: save.author, now: save.now });
   const { tenantId, id, createdTime, name } = chain;
   work.docs.push({
     doc: { collection: 'RULE_CHAIN_METADATA', tenantId, id, createdTime, name, version: 1, body: metadata as unknown as Record<string, unknown> },

@@ -1,7 +1,7 @@
 import type { ChainMetadata, ChainNode } from '#engine/walk/chain.ts';
 import type { Doc, Store } from '../store.ts';
 import type { Work } from '../work.ts';
-import { chainsOf, graphOf, saveGraph } from './chain-docs.ts';
+import { type ChainSave, chainsOf, graphOf, saveChain } from './chain-docs.ts';
 
 export const OUTPUT_NODE = 'org.thingsboard.rule.engine.flow.TbRuleChainOutputNode';
 const CALL_NODE = 'org.thingsboard.rule.engine.flow.TbRuleChainInputNode';
@@ -30,7 +30,14 @@ export async function usageOf(store: Store, { tenantId, id }: Doc): Promise<Reco
 }
 
 /** An output node's name is the label behind every node that calls its chain: a new name is followed there (specs: rule-nodes §1.5). */
-export async function renameOutputs(work: Work, store: Store, chain: Doc, before: ChainMetadata, after: ChainMetadata): Promise<void> {
+export async function renameOutputs(
+  work: Work,
+  store: Store,
+  chain: Doc,
+  before: ChainMetadata,
+  after: ChainMetadata,
+  save: Omit<ChainSave, 'expects'>,
+): Promise<void> {
   const renamed = new Map<string, string>();
   for (const node of after.nodes) {
     const old = before.nodes.find((known) => known.id!.id === node.id!.id);
@@ -46,6 +53,6 @@ export async function renameOutputs(work: Work, store: Store, chain: Doc, before
       callers.has(connection.fromIndex) ? { ...connection, type: renamed.get(connection.type) ?? connection.type } : connection,
     );
     if (connections.some((connection, index) => connection.type !== metadata.connections[index]!.type))
-      saveGraph(work, caller, { ...metadata, connections });
+      await saveChain(work, store, caller, { ...metadata, connections }, save, caller);
   }
 }

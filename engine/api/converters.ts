@@ -2,6 +2,7 @@ import type { FastifyInstance } from 'fastify';
 import { Type } from 'typebox';
 import { entityJson, nameKey, newDoc } from '../entities.ts';
 import type { EntityRef } from '../message.ts';
+import { contentOf, keepRevision, removeRevisions } from '../revisions.ts';
 import type { Script } from '../script.ts';
 import type { Doc } from '../store.ts';
 import { Work } from '../work.ts';
@@ -12,6 +13,7 @@ import { badRequest } from './errors.ts';
 import { everyDocOf, listByIds, pageInMemory } from './lists.ts';
 import { idList, PAGE_QUERY, pageLink } from './paging.ts';
 import { idOf, requiredObject } from './required.ts';
+import { checkBasis } from './revisions.ts';
 import { versionOf } from './rule-chains.ts';
 import { checkLimit, checkName, commit } from './save.ts';
 import { AnyJson, IdParams, typed } from './schemas.ts';
@@ -49,7 +51,11 @@ export default async function converters(plain: FastifyInstance, context: ApiCon
       const doc = readConverter(caller, fields, stored, context.now());
       if (!stored) await checkLimit(context, caller.tenantId, 'maxConverters', 'CONVERTER');
       const work = new Work();
-      work.docs.push({ doc, expects: stored ? versionOf(fields) : 0 });
+      const expects = stored ? versionOf(fields) : 0;
+      if (stored) await checkBasis(context, stored, expects);
+      work.docs.push({ doc, expects });
+      const kept = { content: contentOf(doc), before: stored && contentOf(stored), author: caller, now: context.now() };
+      await keepRevision(work, store, stored ?? doc, kept);
       await commit(context, work, 'CONVERTER');
       return show((await store.doc('CONVERTER', doc.tenantId, doc.id))!);
     },
@@ -63,13 +69,15 @@ export default async function converters(plain: FastifyInstance, context: ApiCon
     '/api/converter/:id',
     { config: { who }, schema: { tags, summary: 'Deletes a converter', params: IdParams } },
     async ({ caller, params }, reply) => {
-      const { tenantId, id } = await writable(context, caller, converterRef(params.id));
+      const converter = await writable(context, caller, converterRef(params.id));
+      const { tenantId, id } = converter;
       const user = (await everyDocOf(context, 'INTEGRATION', tenantId)).find(({ body }) =>
         ['defaultConverterId', 'downlinkConverterId'].some((key) => (body[key] as EntityRef | null)?.id === id),
       );
       if (user) throw badRequest(`The converter referenced by the integration '${user.name}' cannot be deleted!`);
       const work = new Work();
       work.docs.push({ remove: { collection: 'CONVERTER', tenantId, id } });
+      await removeRevisions(work, store, converter);
       work.purges.push({ tenantId, entity: converterRef(id) });
       await commit(context, work, 'CONVERTER');
       return reply.code(200).send();

@@ -32,6 +32,7 @@ import processes from './processes.ts';
 import { assetProfiles, deviceProfiles } from './profiles.ts';
 import queues from './queues.ts';
 import relations from './relations.ts';
+import revisions from './revisions.ts';
 import rpc from './rpc.ts';
 import ruleChainFiles from './rule-chain-files.ts';
 import ruleChains from './rule-chains.ts';
@@ -72,6 +73,7 @@ export const ROUTES: readonly Routes[] = [
   components,
   persistentRpc,
   rpc,
+  revisions,
   ruleChainFiles,
   ruleChains,
   ruleEngine,

@@ -4,7 +4,7 @@ import { type ChainFile, checkGraph, exportChain, readChainFile } from '#engine/
 import { isUuid, newId } from '../id.ts';
 import type { Doc } from '../store.ts';
 import { Work } from '../work.ts';
-import { chainsOf, commitChains, graphOf, newChain, saveGraph } from './chain-docs.ts';
+import { chainsOf, commitChains, graphOf, newChain, saveChain } from './chain-docs.ts';
 import type { ApiContext, Caller } from './context.ts';
 import { badRequest } from './errors.ts';
 import { requiredObject } from './required.ts';
@@ -21,6 +21,7 @@ interface Entry {
   readonly file: ChainFile;
   readonly chain: Doc;
   readonly updated: boolean;
+  readonly stored?: Doc;
 }
 
 /** All chains of a tenant in one file, and back (specs: rule-nodes §1.8). */
@@ -56,7 +57,7 @@ export default async function ruleChainFiles(plain: FastifyInstance, context: Ap
     const ids = new Map(entries.flatMap(({ oldId, chain }) => (oldId === null ? [] : [[oldId, chain.id] as const])));
     const names = new Map([...(await chainsOf(store, caller.tenantId)), ...entries.map(({ chain }) => chain)].map(({ id, name }) => [id, name]));
     const work = new Work();
-    for (const { file, chain, updated } of entries) {
+    for (const { file, chain, updated, stored } of entries) {
       const metadata = adopt(file.metadata, ids, caller.tenantId);
       const now = context.now();
       const options = {
@@ -67,7 +68,8 @@ export default async function ruleChainFiles(plain: FastifyInstance, context: Ap
         newId: () => newId(now),
         now,
       };
-      saveGraph(work, chain, checkGraph(metadata, options), updated ? undefined : 0);
+      const save = { author: caller, now, expects: updated ? undefined : 0 };
+      await saveChain(work, store, chain, checkGraph(metadata, options), save, stored);
     }
     await commitChains(context, work, caller.tenantId);
     return entries.map(({ chain, updated }) => ({
@@ -92,7 +94,7 @@ export default async function ruleChainFiles(plain: FastifyInstance, context: Ap
       const same = existing.find((chain) => chain.kind === file.type && chain.name === name);
       if (!same) return { oldId, file, chain: newChain(caller.tenantId, file, context.now()), updated: false };
       const { debugMode, configuration, additionalInfo } = file;
-      return { oldId, file, chain: { ...same, body: { ...same.body, debugMode, configuration, additionalInfo } }, updated: true };
+      return { oldId, file, chain: { ...same, body: { ...same.body, debugMode, configuration, additionalInfo } }, updated: true, stored: same };
     });
   }
 }

@@ -4,15 +4,17 @@ import type { ChainMetadata } from '#engine/walk/chain.ts';
 import { checkGraph, readChainFile } from '#engine/walk/graph.ts';
 import { newId } from '../id.ts';
 import type { EntityRef } from '../message.ts';
+import { contentOf, keepRevision, removeRevisions } from '../revisions.ts';
 import type { Doc } from '../store.ts';
 import { Work } from '../work.ts';
 import { readable, writable } from './access.ts';
-import { chainJson, chainsOf, commitChains, graphOf, metadataJson, newChain, saveGraph } from './chain-docs.ts';
+import { chainJson, chainsOf, commitChains, graphOf, metadataJson, NO_GRAPH, newChain, saveChain } from './chain-docs.ts';
 import { OUTPUT_NODE, renameOutputs, usageOf } from './chain-outputs.ts';
 import type { ApiContext, Caller } from './context.ts';
 import { badRequest } from './errors.ts';
 import { idList, PAGE_QUERY, pageLink, pageOf } from './paging.ts';
 import { idOf, requiredObject } from './required.ts';
+import { checkBasis } from './revisions.ts';
 import { checkName } from './save.ts';
 import { AnyJson, IdParams, typed } from './schemas.ts';
 import { isTrue } from './telemetry-target.ts';
@@ -70,14 +72,19 @@ export default async function ruleChains(plain: FastifyInstance, context: ApiCon
       };
       const work = new Work();
       if (!stored) {
-        const chain = newChain(caller.tenantId, { name, type, ...own }, context.now());
+        const now = context.now();
+        const chain = newChain(caller.tenantId, { name, type, ...own }, now);
+        await keepRevision(work, store, chain, { content: contentOf(chain, NO_GRAPH), before: null, author: caller, now });
         work.docs.push({ doc: chain, expects: 0 });
         await commitChains(context, work, caller.tenantId);
         return chainJson(await reread(chain));
       }
       const { metadata } = await graphOf(store, caller.tenantId, stored.id);
       const chain = { ...stored, name, kind: type, body: { ...stored.body, ...own } };
-      saveGraph(work, chain, withEntry(metadata, idOf(fields, 'firstRuleNodeId', 'RULE_NODE')), versionOf(fields));
+      const expects = versionOf(fields);
+      await checkBasis(context, stored, expects);
+      const entered = withEntry(metadata, idOf(fields, 'firstRuleNodeId', 'RULE_NODE'));
+      await saveChain(work, store, chain, entered, { author: caller, now: context.now(), expects }, stored);
       await commitChains(context, work, caller.tenantId);
       return chainJson(await reread(stored));
     },
@@ -100,6 +107,7 @@ export default async function ruleChains(plain: FastifyInstance, context: ApiCon
       const { tenantId, id } = chain;
       const { metadata } = await graphOf(store, tenantId, id);
       const work = new Work();
+      await removeRevisions(work, store, chain);
       work.docs.push({ remove: { collection: 'RULE_CHAIN', tenantId, id } }, { remove: { collection: 'RULE_CHAIN_METADATA', tenantId, id } });
       for (const entity of [chainRef(id), ...metadata.nodes.map((node) => node.id!)]) work.purges.push({ tenantId, entity });
       await commitChains(context, work, caller.tenantId);
@@ -134,7 +142,7 @@ export default async function ruleChains(plain: FastifyInstance, context: ApiCon
       const chain = newChain(caller.tenantId, { ...template, name }, now);
       const options = { chainId: chain.id, nodes: context.nodes, current: null, chainName: () => null, newId: () => newId(now), now };
       const work = new Work();
-      saveGraph(work, chain, checkGraph(template.metadata, options), 0);
+      await saveChain(work, store, chain, checkGraph(template.metadata, options), { author: caller, now, expects: 0 });
       await commitChains(context, work, caller.tenantId);
       return chainJson(await reread(chain));
     },
@@ -172,11 +180,14 @@ export default async function ruleChains(plain: FastifyInstance, context: ApiCon
       now,
     });
     const work = new Work();
-    saveGraph(work, chain, metadata, versionOf(fields));
+    const expects = versionOf(fields);
+    await checkBasis(context, chain, expects);
+    await saveChain(work, store, chain, metadata, { author: caller, now, expects }, chain);
     for (const node of current.nodes) {
       if (!metadata.nodes.some((kept) => kept.id!.id === node.id!.id)) work.purges.push({ tenantId: chain.tenantId, entity: node.id! });
     }
-    if (query.updateRelated === undefined || isTrue(query.updateRelated)) await renameOutputs(work, store, chain, current, metadata);
+    if (query.updateRelated === undefined || isTrue(query.updateRelated))
+      await renameOutputs(work, store, chain, current, metadata, { author: caller, now });
     await commitChains(context, work, caller.tenantId);
     return metadataJson(await reread(chain), metadata);
   });

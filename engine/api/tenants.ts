@@ -138,6 +138,7 @@ const OWNED: readonly Collection[] = [
   'ASSET_PROFILE',
   'RULE_CHAIN_METADATA',
   'RULE_CHAIN',
+  'REVISION',
   'QUEUE',
   'ADMIN_SETTINGS',
   'TENANT',
@@ -152,6 +153,7 @@ const PARTS: ReadonlySet<Collection> = new Set([
   'AUDIT_LOG',
   'API_KEY',
   'ADMIN_SETTINGS',
+  'REVISION',
 ]);
 const CHUNK = 200;
 
