@@ -1,3 +1,4 @@
+import { type Fate, noteCreated, type Step, type Trace } from '#engine/capture/trace.ts';
 import { type AppError, errorText, isPassing } from '#engine/errors.ts';
 import { type Message, type StackFrame, withChanges } from '#engine/message.ts';
 import type { Emission, Outcome } from '#engine/node.ts';
@@ -20,6 +21,9 @@ const LONGEST_PAUSE_MS = 60_000;
 const MAX_ATTEMPTS = 10;
 const NO_LINKS: readonly Link[] = [];
 const NO_RANK: readonly number[] = [];
+const ONWARD: Fate = { is: 'onward' };
+const KEPT: Fate = { is: 'kept' };
+const UNTRACED = { step: null, madeIn: null, fate: null };
 const isFailure = (label: string): boolean => label === 'Failure' || label.toLowerCase() === 'failure';
 
 /**
@@ -37,9 +41,11 @@ export class Walk {
   readonly callbacks: (() => void)[] = [];
   /** The node at work, for the debug events of what it puts into the lanes. */
   current: CompiledNode | null = null;
+  readonly trace: Trace | null;
   private readonly batch: Batch;
   private readonly debugBudget: DebugBudget;
   private readonly frames = new Map<string, Frame>();
+  private readonly flows = new Map<string, Flow>();
   private readonly ended: Trip[] = [];
   private isDurable = false;
   private copies = 0;
@@ -52,8 +58,12 @@ export class Walk {
     this.debugBudget = debugBudget;
     this.deps = deps;
     this.now = deps.now();
+    this.trace = deps.trace?.(work) ?? null;
     this.services = deps.services(work, {
-      enqueued: (message) => this.debugOut(this.current, message, 'To Root Rule Chain'),
+      enqueued: (message) => {
+        this.debugOut(this.current, message, 'To Root Rule Chain');
+        this.trace?.created(message);
+      },
       // What a late answer does (`later`) comes when everything is durable already.
       afterCommit: (callback) => (this.isDurable ? callback() : void this.callbacks.push(callback)),
     });
@@ -77,22 +87,23 @@ export class Walk {
     for (const callback of this.callbacks) this.work.afterCommit(callback);
     const toSend = this.work.kept.filter(({ kind }) => kind === 'send');
     if (toSend.length > 0) this.work.afterCommit(() => this.deps.toSend?.(toSend));
+    if (this.trace) this.work.afterCommit(() => this.trace!.done(this.flows.values()));
   }
 
   private async enter(): Promise<void> {
-    const flows = new Map<string, Flow>();
     for (const [root, message] of this.batch.messages.entries()) {
       const originatorId = message.originator.id;
-      let flow = flows.get(originatorId);
+      let flow = this.flows.get(originatorId);
       if (!flow) {
         flow = { originatorId, trips: [], head: 0, live: 0, here: 0, going: null, blocked: false };
-        flows.set(originatorId, flow);
+        this.flows.set(originatorId, flow);
       }
       const { executions, effect } = message;
       const base = { message, entered: message, entry: null, flow, root, rank: NO_RANK, serial: 0, parent: null, executions, effect };
-      const trip: Trip = { ...base, acknowledged: false, frame: null, node: null, queued: false, via: '', due: message.at?.due ?? null };
+      const trip: Trip = { ...base, acknowledged: false, frame: null, node: null, queued: false, via: '', due: message.at?.due ?? null, ...UNTRACED };
       flow.trips.push(trip);
       flow.live++;
+      if (message.at?.due !== undefined) await this.checkTimer(message, message.at.nodeId, message.at.due);
       if (message.at) this.resume(trip, message.at.chainId, message.at.nodeId, message.at.labels);
       else {
         const found = this.deps.chains.entry(message);
@@ -101,6 +112,15 @@ export class Walk {
         else if (!chain.first) this.end(trip);
         else pushTrip(this.frameOf(chain, message.stack), chain.first, trip, '');
       }
+    }
+  }
+
+  /** What a node kept is not lost when the node is deleted before its time. */
+  private async checkTimer({ tenantId, at }: Message, nodeId: string | null, key: string): Promise<void> {
+    if (nodeId === null || this.deps.chains.get(tenantId, at!.chainId)?.byId.has(nodeId)) return;
+    for (const message of await this.services.of(tenantId).kept.list(nodeId, key)) {
+      this.work.keptRemovals.push({ tenantId, nodeId, key, messageId: message.id });
+      bury(this.work, message, 'The rule node that kept it does not exist any more', null, this.deps);
     }
   }
 
@@ -142,8 +162,10 @@ export class Walk {
         const ready = takeReady(frame, nodes[place]!);
         if (ready.length > 0) {
           this.visits++;
+          const visited = this.trace?.enter(nodes[place]!, ready);
           const running = new Visit(this, frame, nodes[place]!, ready).run();
           if (running) await running;
+          if (visited) this.trace!.left(visited);
         }
       }
       const children = frame.children[place];
@@ -179,6 +201,7 @@ export class Walk {
       return;
     }
     this.debugOut(node, trip.message, 'ACK');
+    if (trip.step && list.length > 0) trip.step.to = list.flatMap(({ to }) => to);
     for (const [index, emission] of list.entries()) {
       const labels = typeof emission.to === 'string' ? [emission.to] : emission.to;
       const copy = this.copy(trip, emission.message ?? trip.message, { frame, node, labels }, index);
@@ -198,6 +221,8 @@ export class Walk {
     if (labels.length === 1) this.route(frame, node, trip, labels[0]!, error);
     else {
       for (const label of labels) this.debugOut(node, trip.message, label, error);
+      if (trip.step) this.took(trip.step, labels, error);
+      if (labels.some(isFailure)) this.trace?.failed(node, error);
       this.leave(frame, node, trip, labels, error);
     }
   }
@@ -205,8 +230,16 @@ export class Walk {
   /** By one label; the one way out that every plain node takes. */
   route(frame: Frame, node: CompiledNode, trip: Trip, label: string, error?: string, cause?: unknown): void {
     if (node.debug) this.debugOut(node, trip.message, label, error);
+    if (trip.step) this.took(trip.step, label, error);
     const links = node.targets.get(label) ?? node.targets.get(label.toLowerCase()) ?? NO_LINKS;
-    this.follow(frame, node, trip, links, isFailure(label), error, cause);
+    const failed = isFailure(label);
+    if (failed) this.trace?.failed(node, error);
+    this.follow(frame, node, trip, links, failed, error, cause);
+  }
+
+  private took(step: Step, to: string | readonly string[], error: string | undefined): void {
+    step.to = to;
+    if (error !== undefined) step.error = error;
   }
 
   /** By several labels; nothing is told to the debugger. */
@@ -232,7 +265,7 @@ export class Walk {
     const { originator } = trip.message;
     if (originator.id !== trip.flow.originatorId && laneOf(originator.id, this.deps.lanes) !== this.batch.lane) {
       this.work.messages.push(this.onItsWay(trip, frame, { chainId: frame.chain.id, nodeId: target.info.id, labels: null }));
-      this.finish(trip);
+      this.finish(trip, ONWARD);
     } else pushTrip(frame, target, trip, label);
   }
 
@@ -259,10 +292,13 @@ export class Walk {
         queued: false,
         via: '',
         due: null,
+        ...UNTRACED,
+        madeIn: trip.step,
       },
     };
     if (this.copies > MAX_COPIES) {
       this.work.messages.push(asEntered(copy));
+      noteCreated(trip.step, copied);
       return null;
     }
     flow.trips.push(copy);
@@ -290,6 +326,7 @@ export class Walk {
     const copy = this.onItsWay(trip, frame, at, { id: this.deps.newId(), queueName });
     this.work.messages.push(copy);
     this.work.count(copy.tenantId, copy.owner, 'messages.created');
+    noteCreated(trip.step, copy);
     this.end(trip);
   }
 
@@ -304,7 +341,7 @@ export class Walk {
   keep(frame: Frame, node: CompiledNode, trip: Trip, { kind, key }: Pick<Kept, 'kind' | 'key'>): void {
     const message = this.onItsWay(trip, frame, { chainId: frame.chain.id, nodeId: node.info.id, labels: null });
     this.work.kept.push({ message, nodeId: node.info.id, kind, key, keptAt: this.now, attempts: 0, reason: null });
-    this.finish(trip);
+    this.finish(trip, KEPT);
   }
 
   /** What a timer of the node gave goes through the lanes; the timer itself is over. */
@@ -340,18 +377,18 @@ export class Walk {
     }
     const notBefore = this.now + Math.min(FIRST_PAUSE_MS * 2 ** message.attempts, LONGEST_PAUSE_MS);
     this.work.held.push({ message: withChanges(message, { attempts: message.attempts + 1 }), notBefore });
-    this.finish(trip);
+    this.finish(trip, { is: 'held', reason: cause.message, until: notBefore });
     for (const other of trip.flow.trips.filter((later) => later.frame !== null && isEarlier(trip, later)).sort(byArrival)) {
       if (other.queued) unqueue(other);
       this.work.held.push({ message: asEntered(other), notBefore });
-      this.finish(other);
+      this.finish(other, { is: 'held', reason: 'behind an earlier message of its originator', until: notBefore });
     }
   }
 
   /** Dead letter, with the message as it can be taken up again. */
   fail(trip: Trip, node: CompiledNode | null, reason: string): void {
     bury(this.work, asEntered(trip), reason, node, this.deps);
-    this.finish(trip);
+    this.finish(trip, { is: 'dead', reason });
   }
 
   /** Acknowledged: stored or filtered, which its copies may still decide. */
@@ -360,7 +397,8 @@ export class Walk {
     this.finish(trip);
   }
 
-  private finish(trip: Trip): void {
+  private finish(trip: Trip, fate: Fate | null = null): void {
+    trip.fate = fate;
     trip.frame = null;
     trip.flow.live--;
   }
