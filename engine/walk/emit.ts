@@ -12,6 +12,8 @@ export interface EmitDeps {
   now(): number;
   /** Id of this process in events. */
   readonly server: string;
+  /** For journeys: a node made one message of another, beside the walks. */
+  created?(of: Message, message: Message, node: CompiledNode): void;
 }
 
 /**
@@ -26,6 +28,7 @@ export function emitBehind(node: CompiledNode, emissions: readonly Emission[], b
     const way = basis ? { stack: basis.stack, executions: basis.executions, owner: basis.owner } : {};
     const sent = withChanges(message, { ...way, id: deps.newId(), at, effect: false, attempts: 0 });
     tellEmission(node, labels, sent, error, work, deps);
+    deps.created?.(basis ?? message, sent, node);
     // Behind an unconnected Failure the message would come to the same end, without knowing why.
     if (labels.includes('Failure') && labels.every((label) => !node.targets.has(label.toLowerCase()))) {
       work.count(sent.tenantId, sent.owner, 'messages.created');
@@ -45,6 +48,7 @@ export function resumeBehind(node: CompiledNode, emission: Emission, kept: Messa
   const { stack, executions, owner } = kept;
   const sent = withChanges(message, { id, at, stack, executions, owner, effect: kept.effect || hasEffect, attempts: 0 });
   tellEmission(node, labels, sent, error, work, deps);
+  if (id !== kept.id) deps.created?.(kept, sent, node);
   if (labels.some((label) => node.targets.has(label.toLowerCase()))) work.messages.push(sent);
   else if (labels.includes('Failure')) bury(work, kept, error || 'Failure', node, deps);
   else work.count(sent.tenantId, owner, sent.effect ? 'messages.stored' : 'messages.filtered');

@@ -1,3 +1,4 @@
+import type { Trace } from '#engine/capture/trace.ts';
 import type { Message } from '#engine/message.ts';
 import type { Batch } from '#engine/queue.ts';
 import type { BatchServices } from '#engine/services/batch.ts';
@@ -21,6 +22,9 @@ export interface RunnerDeps {
   services(work: Work, hooks: BatchHooks): BatchServices;
   /** Messages at external nodes, durable by now: for the outbox. */
   toSend?(kept: readonly Kept[]): void;
+  /** Counts and remembers what a walk does. */
+  trace?(work: Work): Trace;
+  created?(of: Message, message: Message, node: CompiledNode): void;
   /** Number of lanes of the queue. */
   readonly lanes: number;
   readonly limits: Pick<Limits, 'of'>;

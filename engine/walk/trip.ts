@@ -1,3 +1,4 @@
+import type { Fate, Step } from '#engine/capture/trace.ts';
 import { type Message, type StackFrame, withChanges } from '#engine/message.ts';
 import type { CompiledChain, CompiledNode } from './chain.ts';
 
@@ -50,6 +51,11 @@ export interface Trip {
   via: string;
   /** It is no message on its way but a timer of the node where it enters. */
   readonly due: string | null;
+  /** Its last step, for journeys; null: none yet, or nobody keeps them. */
+  step: Step | null;
+  /** The step that a copy was made in. */
+  readonly madeIn: Step | null;
+  fate: Fate | null;
 }
 
 export interface Inbox {

@@ -27,6 +27,7 @@ export class Visit {
     walk.current = node;
     if (node.debug) for (const { message, via } of this.trips) walk.debugIn(node, message, via);
     if (node.problem !== null) {
+      walk.trace?.failed(node, node.problem);
       for (const trip of this.trips) walk.fail(trip, node, `Rule Node is not active! Failed to initialize. ${node.problem}`);
       return;
     }
@@ -68,6 +69,7 @@ export class Visit {
       rewind();
       this.walk.callbacks.length = callbacks;
       this.walk.services.forget();
+      this.walk.trace?.rewound();
     };
   }
 
@@ -95,13 +97,17 @@ export class Visit {
     for (const [index, trip] of trips.entries()) {
       if (trip.frame === null) continue; // held behind an earlier one meanwhile
       let outcome: Outcome | Promise<Outcome>;
+      const { trace } = this.walk;
+      if (trace) trace.turnTo(trip);
       try {
         outcome = this.node.definition!.process!(trip.message, context);
       } catch (cause) {
+        this.walk.trace?.worked(trip);
         this.walk.threw(this.frame, this.node, trip, cause);
         continue;
       }
       if (outcome instanceof Promise) return this.awaitEach(trips.slice(index), outcome, context);
+      if (trace) trace.worked(trip);
       this.settle(trip, outcome);
     }
   }
@@ -111,18 +117,22 @@ export class Visit {
     for (const [index, trip] of trips.entries()) {
       if (trip.frame === null) continue;
       let outcome: Outcome;
+      this.walk.trace?.turnTo(trip);
       try {
         outcome = await (index === 0 ? first : this.node.definition!.process!(trip.message, context));
       } catch (cause) {
+        this.walk.trace?.worked(trip);
         this.walk.threw(this.frame, this.node, trip, cause);
         continue;
       }
+      this.walk.trace?.worked(trip);
       this.settle(trip, outcome);
     }
   }
 
   private processBatch(trips: readonly Trip[], context: Context): void | Promise<void> {
     if (trips.length === 0) return;
+    if (trips.length === 1) this.walk.trace?.turnTo(trips[0]!);
     const undo = this.undoPoint();
     let outcomes: readonly (Outcome | Error)[] | Promise<readonly (Outcome | Error)[]>;
     const failed = (cause: unknown): Promise<void> | void => {
@@ -148,6 +158,8 @@ export class Visit {
   }
 
   private settleBatch(trips: readonly Trip[], outcomes: readonly (Outcome | Error)[]): void {
+    const { trace } = this.walk;
+    if (trace) trips.length === 1 ? trace.worked(trips[0]!) : trace.workedTogether();
     for (const [index, trip] of trips.entries()) {
       if (trip.frame === null) continue;
       const outcome = outcomes[index];
