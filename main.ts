@@ -7,6 +7,7 @@ import { createSystem } from '#actors/system.ts';
 import { buildOperationServer } from '#engine/api/operation.ts';
 import { buildServer } from '#engine/api/server.ts';
 import { newId } from '#engine/id.ts';
+import { setOutboundPolicy } from '#engine/outbound.ts';
 import { killAt } from '#engine/points.ts';
 import { Registry } from '#engine/registry.ts';
 import { openScriptEngine } from '#engine/script/pool.ts';
@@ -15,6 +16,7 @@ import { openBatchServices } from '#engine/services/batch.ts';
 import { openEntityCache } from '#engine/services/entities.ts';
 import { openLimits } from '#engine/services/limits.ts';
 import { settingsService } from '#engine/services/settings.ts';
+import { openEntityViews } from '#engine/services/views.ts';
 import { readSettings, type Settings } from '#engine/settings.ts';
 import { createWaiting } from '#engine/waiting.ts';
 import { overProcesses } from '#engine/waiting-shared.ts';
@@ -37,6 +39,7 @@ async function start(settings: Settings, log: Logger): Promise<() => Promise<voi
   const now = Date.now;
   const onPoint = killAt(process.env['FIELDBRIDGE_KILL_AT']);
   const { backend, secrets } = await openGround(settings, { now, onPoint, log });
+  setOutboundPolicy({ allowLocal: settings.allowLocalHosts, allowed: settings.allowedHosts });
   const { store, queue, cluster } = backend;
   const { roles, tenantPassword, sysadminPassword } = settings;
   const server = cluster.shared ? `${hostname()}-${process.pid}` : 'fieldbridge';
@@ -48,6 +51,7 @@ async function start(settings: Settings, log: Logger): Promise<() => Promise<voi
   const waiting = cluster.shared ? overProcesses(createWaiting({ shared: true }), cluster) : createWaiting();
   const entities = openEntityCache({ store, onChange: backend.onChange });
   const limits = openLimits({ entities, onChange: backend.onChange });
+  const views = openEntityViews({ store, onChange: backend.onChange });
   const system = createSystem({ cluster, lanes: queue.lanes });
   const leaseOf = cluster.shared ? { leaseOf: system.leaseOf } : {};
 
@@ -66,7 +70,7 @@ async function start(settings: Settings, log: Logger): Promise<() => Promise<voi
   });
   const runner = createRunner({
     toSend: outbox.added,
-    services: openBatchServices({ store, entities, limits, scripts, waiting, chains, downlinkTarget, newId, now, log }),
+    services: openBatchServices({ store, entities, views, devices, limits, scripts, waiting, chains, downlinkTarget, newId, now, log }),
     ...{ chains, limits, lanes: queue.lanes, commit, newId, now, server, log },
   });
 
@@ -117,6 +121,7 @@ async function start(settings: Settings, log: Logger): Promise<() => Promise<voi
     await devices.stop();
     chains.stop();
     limits.close();
+    views.close();
     entities.close();
     await scripts.close();
     await backend.close();

@@ -1,6 +1,7 @@
 import { Type } from 'typebox';
 import { ROLES, type Role } from './cluster.ts';
-import { ConfigError } from './errors.ts';
+import { ConfigError, errorText } from './errors.ts';
+import { type AllowedHosts, parseAllowedHosts } from './outbound.ts';
 import { Config, validate, withDefaults } from './schema.ts';
 
 const port = (title: string, fallback: number) =>
@@ -92,7 +93,15 @@ export const Settings = Config({
     minimum: 1000,
     default: 600_000,
   }),
-  ALLOW_LOCAL_NETWORK_HOSTS: flag('Local peers', 'May integrations connect to loopback and private addresses?', true),
+  ALLOW_LOCAL_NETWORK_HOSTS: flag('Local peers', 'May integrations and rule nodes connect to loopback and private addresses?', true),
+  ALLOWED_HOSTS: Type.String({
+    title: 'Allowed hosts',
+    description:
+      'Host names, addresses and networks (CIDR), separated by commas, that rule nodes may always connect to: also link-local and cloud metadata addresses, ' +
+      'which are refused otherwise, and local ones when ALLOW_LOCAL_NETWORK_HOSTS is false.',
+    default: '',
+    examples: ['gateway.plant.local,10.20.0.0/16'],
+  }),
   LOG_LEVEL: Type.Enum(['trace', 'debug', 'info', 'warn', 'error', 'silent'], {
     title: 'Log level',
     description: 'Of the JSON log on standard error.',
@@ -118,6 +127,7 @@ export interface Settings {
   readonly scriptHosts: number;
   readonly deviceInactivityMs: number;
   readonly allowLocalHosts: boolean;
+  readonly allowedHosts: AllowedHosts;
   readonly logLevel: string;
 }
 
@@ -201,8 +211,17 @@ export function readSettings(env: Readonly<Record<string, string | undefined>>):
     scriptHosts: values.SCRIPT_HOSTS,
     deviceInactivityMs: values.DEVICE_INACTIVITY_MS,
     allowLocalHosts: values.ALLOW_LOCAL_NETWORK_HOSTS,
+    allowedHosts: allowedHostsOf(values.ALLOWED_HOSTS),
     logLevel: values.LOG_LEVEL,
   };
+}
+
+function allowedHostsOf(text: string): AllowedHosts {
+  try {
+    return parseAllowedHosts(text);
+  } catch (cause) {
+    throw refused('ALLOWED_HOSTS', `${errorText(cause)}; give names, addresses and networks like 10.20.0.0/16, separated by commas`);
+  }
 }
 
 function serversOf(mongoUrl: string | undefined, redisUrl: string | undefined): Settings['servers'] {
