@@ -10,9 +10,22 @@ import rpcReply from './nodes/action/rpc-reply.ts';
 import rpcRequest from './nodes/action/rpc-request.ts';
 import saveAttributes from './nodes/action/save-attributes.ts';
 import saveTimeseries from './nodes/action/save-timeseries.ts';
+import synchronizationEnd from './nodes/action/synchronization-end.ts';
+import synchronizationStart from './nodes/action/synchronization-start.ts';
+import customerAttributes from './nodes/enrichment/customer-attributes.ts';
+import customerDetails from './nodes/enrichment/customer-details.ts';
+import fetchDeviceCredentials from './nodes/enrichment/fetch-device-credentials.ts';
 import originatorAttributes from './nodes/enrichment/originator-attributes.ts';
 import originatorFields from './nodes/enrichment/originator-fields.ts';
+import relatedDeviceAttributes from './nodes/enrichment/related-device-attributes.ts';
+import relatedEntityData from './nodes/enrichment/related-entity-data.ts';
+import tenantAttributes from './nodes/enrichment/tenant-attributes.ts';
+import tenantDetails from './nodes/enrichment/tenant-details.ts';
+import alarmStatus from './nodes/filter/alarm-status.ts';
+import assetProfileSwitch from './nodes/filter/asset-profile-switch.ts';
 import checkFields from './nodes/filter/check-fields.ts';
+import checkRelation from './nodes/filter/check-relation.ts';
+import deviceProfileSwitch from './nodes/filter/device-profile-switch.ts';
 import entityTypeFilter from './nodes/filter/entity-type-filter.ts';
 import entityTypeSwitch from './nodes/filter/entity-type-switch.ts';
 import messageTypeFilter from './nodes/filter/message-type-filter.ts';
@@ -24,8 +37,12 @@ import checkpoint from './nodes/flow/checkpoint.ts';
 import output from './nodes/flow/output.ts';
 import ruleChain from './nodes/flow/rule-chain.ts';
 import changeOriginator from './nodes/transformation/change-originator.ts';
+import copyKeys from './nodes/transformation/copy-keys.ts';
+import deleteKeys from './nodes/transformation/delete-keys.ts';
 import renameKeys from './nodes/transformation/rename-keys.ts';
 import scriptTransform from './nodes/transformation/script-transform.ts';
+import splitArray from './nodes/transformation/split-array.ts';
+import toEmail from './nodes/transformation/to-email.ts';
 
 /** Every rule node there is. A new one is a line here and its file. */
 export const nodes: readonly AnyNode[] = [
@@ -35,12 +52,27 @@ export const nodes: readonly AnyNode[] = [
   messageTypeSwitch,
   entityTypeFilter,
   entityTypeSwitch,
+  deviceProfileSwitch,
+  assetProfileSwitch,
+  alarmStatus,
   checkFields,
+  checkRelation,
   originatorAttributes,
+  relatedDeviceAttributes,
+  customerAttributes,
+  tenantAttributes,
+  relatedEntityData,
   originatorFields,
+  customerDetails,
+  tenantDetails,
+  fetchDeviceCredentials,
   scriptTransform,
   changeOriginator,
+  copyKeys,
+  deleteKeys,
   renameKeys,
+  splitArray,
+  toEmail,
   saveTimeseries,
   saveAttributes,
   deleteAttributes,
@@ -52,6 +84,8 @@ export const nodes: readonly AnyNode[] = [
   rpcReply,
   restReply,
   integrationDownlink,
+  synchronizationStart,
+  synchronizationEnd,
   output,
   checkpoint,
   ruleChain,
