@@ -5,8 +5,9 @@ import type { BatchServices } from '#engine/services/batch.ts';
 import type { Limits } from '#engine/services/limits.ts';
 import type { Kept } from '#engine/store.ts';
 import { Work } from '#engine/work.ts';
-import type { CompiledChain } from './chain.ts';
+import type { CompiledChain, CompiledNode } from './chain.ts';
 import { DebugBudget } from './debug.ts';
+import type { QueuePolicy } from './policy.ts';
 import { Walk } from './walk.ts';
 
 export interface ChainLookup {
@@ -20,6 +21,8 @@ export interface RunnerDeps {
   readonly chains: ChainLookup;
   /** Services over one unit of work. */
   services(work: Work, hooks: BatchHooks): BatchServices;
+  /** Of the queue that a message is in. Default: what fails becomes a dead letter at once. */
+  policy?(message: Message): QueuePolicy | Promise<QueuePolicy>;
   /** Messages at external nodes, durable by now: for the outbox. */
   toSend?(kept: readonly Kept[]): void;
   /** Counts and remembers what a walk does. */
