@@ -12,8 +12,15 @@ const ALL_DATA = '$[*]';
 const DATA_STEP = /\$\[(.*?)\]/g;
 const NESTED = /\$\{[^}]*\$\{/;
 
-/** @throws Error `Failed to process pattern!` when the data is no JSON, whether the pattern looks at it or not. */
-export function compilePattern(pattern: string): Pattern {
+const asItIs = (text: string): string => text;
+/** For values that stand inside the quotes of a JSON text (the body template of "rest api call"). */
+export const jsonEscaped = (text: string): string => JSON.stringify(text).slice(1, -1);
+
+/**
+ * @param escaped what is done to a text before it is put in; `${*}` and `$[*]` are JSON already and stay as they are.
+ * @throws Error `Failed to process pattern!` when the data is no JSON, whether the pattern looks at it or not.
+ */
+export function compilePattern(pattern: string, escaped: (text: string) => string = asItIs): Pattern {
   const usesMetadata = pattern.includes('${');
   // A metadata value may bring in what the pattern itself does not have.
   const isLiteral = !usesMetadata && !pattern.includes('$[');
@@ -25,29 +32,29 @@ export function compilePattern(pattern: string): Pattern {
       throw new Error('Failed to process pattern!', { cause });
     }
     if (isLiteral) return pattern;
-    const text = usesMetadata ? fillMetadata(pattern, message.metadata) : pattern;
-    return text.includes('$[') ? fillData(text, data) : text;
+    const text = usesMetadata ? fillMetadata(pattern, message.metadata, escaped) : pattern;
+    return text.includes('$[') ? fillData(text, data, escaped) : text;
   };
 }
 
 export const fillPattern = (pattern: string, message: Message): string => compilePattern(pattern)(message);
 
-function fillMetadata(pattern: string, metadata: Metadata): string {
+function fillMetadata(pattern: string, metadata: Metadata, escaped: (text: string) => string): string {
   let text = pattern.includes(ALL_METADATA) ? pattern.replaceAll(ALL_METADATA, () => JSON.stringify(metadata)) : pattern;
   const keys = Object.keys(metadata);
   for (const key of NESTED.test(pattern) || keys.some((key) => metadata[key]!.includes('${')) ? javaOrder(keys) : keys) {
     const place = `\${${key}}`;
-    if (text.includes(place)) text = text.replaceAll(place, () => metadata[key]!);
+    if (text.includes(place)) text = text.replaceAll(place, () => escaped(metadata[key]!));
   }
   return text;
 }
 
-function fillData(pattern: string, data: Json): string {
+function fillData(pattern: string, data: Json, escaped: (text: string) => string): string {
   let text = pattern.includes(ALL_DATA) ? pattern.replaceAll(ALL_DATA, () => printJson(data)) : pattern;
   if (!isJsonObject(data)) return text;
   for (const [place, path = ''] of text.matchAll(DATA_STEP)) {
     const found = scalarAt(data, path);
-    if (found !== undefined) text = text.replaceAll(place, () => found);
+    if (found !== undefined) text = text.replaceAll(place, () => escaped(found));
   }
   return text;
 }

@@ -21,6 +21,7 @@ import relatedDeviceAttributes from './nodes/enrichment/related-device-attribute
 import relatedEntityData from './nodes/enrichment/related-entity-data.ts';
 import tenantAttributes from './nodes/enrichment/tenant-attributes.ts';
 import tenantDetails from './nodes/enrichment/tenant-details.ts';
+import restApiCall from './nodes/external/rest-api-call.ts';
 import alarmStatus from './nodes/filter/alarm-status.ts';
 import assetProfileSwitch from './nodes/filter/asset-profile-switch.ts';
 import checkFields from './nodes/filter/check-fields.ts';
@@ -86,6 +87,7 @@ export const nodes: readonly AnyNode[] = [
   integrationDownlink,
   synchronizationStart,
   synchronizationEnd,
+  restApiCall,
   output,
   checkpoint,
   ruleChain,

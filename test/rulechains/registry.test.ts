@@ -41,8 +41,8 @@ for (const node of nodes) {
     assert.doesNotThrow(() => mapConfiguration(node, node.defaults));
     assert.equal(node.refuse?.(node.defaults) ?? null, null);
   });
-  test(`${name}: takes one message or batches, or makes its own`, () => {
-    assert.equal([node.process, node.processBatch, node.inputs === false ? true : undefined].filter(Boolean).length, 1);
+  test(`${name}: takes one message or batches, sends, or makes its own`, () => {
+    assert.equal([node.process, node.processBatch, node.send, node.inputs === false ? true : undefined].filter(Boolean).length, 1);
     assert.equal((node.upgrades ?? []).length, node.version);
     assert.equal(node.relations.includes('Failure'), false);
   });
