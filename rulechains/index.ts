@@ -24,6 +24,8 @@ import tenantDetails from './nodes/enrichment/tenant-details.ts';
 import restApiCall from './nodes/external/rest-api-call.ts';
 import alarmStatus from './nodes/filter/alarm-status.ts';
 import assetProfileSwitch from './nodes/filter/asset-profile-switch.ts';
+import kafka from './nodes/external/kafka.ts';
+import rabbitmq from './nodes/external/rabbitmq.ts';
 import checkFields from './nodes/filter/check-fields.ts';
 import checkRelation from './nodes/filter/check-relation.ts';
 import deviceProfileSwitch from './nodes/filter/device-profile-switch.ts';
@@ -85,6 +87,8 @@ export const nodes: readonly AnyNode[] = [
   rpcReply,
   restReply,
   integrationDownlink,
+  kafka,
+  rabbitmq,
   synchronizationStart,
   synchronizationEnd,
   restApiCall,

@@ -22,8 +22,8 @@ export async function startRabbit(): Promise<RabbitServer> {
   writeFileSync(join(folder, 'plugins'), '[].\n');
   const env = {
     HOME: folder,
-    // Run by the shell itself, so that our child is the server.
-    RABBITMQ_ALLOW_INPUT: 'true',
+    // So the script becomes the server, and a signal to our child is one to it.
+    RUNNING_UNDER_SYSTEMD: 'true',
     RABBITMQ_NODENAME: `fieldbridge${port}@localhost`,
     RABBITMQ_MNESIA_BASE: join(folder, 'mnesia'),
     RABBITMQ_LOG_BASE: join(folder, 'log'),
