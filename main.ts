@@ -15,6 +15,7 @@ import { seed, TENANT_ADMIN } from '#engine/seed.ts';
 import { openBatchServices } from '#engine/services/batch.ts';
 import { openEntityCache } from '#engine/services/entities.ts';
 import { openLimits } from '#engine/services/limits.ts';
+import { openQueuePolicies } from '#engine/services/queues.ts';
 import { settingsService } from '#engine/services/settings.ts';
 import { openEntityViews } from '#engine/services/views.ts';
 import { readSettings, type Settings } from '#engine/settings.ts';
@@ -52,6 +53,7 @@ async function start(settings: Settings, log: Logger): Promise<() => Promise<voi
   const entities = openEntityCache({ store, onChange: backend.onChange });
   const limits = openLimits({ entities, onChange: backend.onChange });
   const views = openEntityViews({ store, onChange: backend.onChange });
+  const policies = openQueuePolicies({ store, onChange: backend.onChange, log });
   const system = createSystem({ cluster, lanes: queue.lanes });
   const leaseOf = cluster.shared ? { leaseOf: system.leaseOf } : {};
 
@@ -70,13 +72,17 @@ async function start(settings: Settings, log: Logger): Promise<() => Promise<voi
   });
   const runner = createRunner({
     toSend: outbox.added,
+    policy(message) {
+      const name = chains.queueOf(message);
+      return name instanceof Promise ? name.then((found) => policies.of(message.tenantId, found)) : policies.of(message.tenantId, name);
+    },
     services: openBatchServices({ store, entities, views, devices, limits, scripts, waiting, chains, downlinkTarget, newId, now, log }),
     ...{ chains, limits, lanes: queue.lanes, commit, newId, now, server, log },
   });
 
   cluster.describe(() => queue.depth().oldestMs);
   // The API shows which nodes can not be used, so it needs the chains too.
-  if (roles.has('rules') || roles.has('api')) await chains.start();
+  if (roles.has('rules') || roles.has('api')) await Promise.all([chains.start(), policies.start()]);
   // Before the lanes are worked: a downlink node must know the integration that it names.
   await integrations.start();
   const lane = {
@@ -121,6 +127,7 @@ async function start(settings: Settings, log: Logger): Promise<() => Promise<voi
     await devices.stop();
     chains.stop();
     limits.close();
+    policies.close();
     views.close();
     entities.close();
     await scripts.close();

@@ -1,4 +1,5 @@
 import { assign, setup } from 'xstate';
+import type { DeviceEventType } from '#engine/control.ts';
 
 /** Times of one device, Unix ms, 0 = never. Shared with its actor by reference: a message to an active device only writes `lastActivityTime`, no transition. */
 export interface DeviceTimes {
@@ -10,8 +11,6 @@ export interface DeviceTimes {
   inactivityTimeout: number;
 }
 
-export type DeviceReport = 'CONNECT_EVENT' | 'DISCONNECT_EVENT' | 'ACTIVITY_EVENT' | 'INACTIVITY_EVENT';
-
 export interface DeviceInput {
   readonly tenantId: string;
   readonly deviceId: string;
@@ -19,7 +18,7 @@ export interface DeviceInput {
   /** From the stored attribute, when the actor comes back after passivation or a restart. */
   readonly active: boolean;
   /** Writes the state's attributes and puts the event into the device's chain, in one unit of work. */
-  readonly report: (event: DeviceReport, active: boolean) => void;
+  readonly report: (event: DeviceEventType, active: boolean) => void;
 }
 
 export type DeviceEvent =
@@ -59,7 +58,8 @@ export const deviceMachine = setup({
   on: { CONNECTED: { actions: 'connected' }, DISCONNECTED: { actions: 'disconnected' } },
   states: {
     restoring: { always: [{ guard: 'wasActive', target: 'active' }, { target: 'inactive' }] },
-    inactive: { on: { SPOKE: { target: 'active', actions: ['setActive', 'spoke'] } } },
+    // Somebody else may say once more that it is silent.
+    inactive: { on: { SPOKE: { target: 'active', actions: ['setActive', 'spoke'] }, SILENT: { actions: 'silent' } } },
     active: { on: { SILENT: { target: 'inactive', actions: ['setInactive', 'silent'] } } },
   },
 });

@@ -1,14 +1,14 @@
 import { type ActorRefFrom, createActor } from 'xstate';
 import type { Lease } from '#engine/cluster.ts';
-import type { Control } from '#engine/control.ts';
-import { Fenced } from '#engine/errors.ts';
+import type { Control, DeviceEventType } from '#engine/control.ts';
+import { Fenced, Rejected } from '#engine/errors.ts';
 import { newId } from '#engine/id.ts';
 import type { KeyValue, Value } from '#engine/json.ts';
 import { createMessage, type EntityRef } from '#engine/message.ts';
 import { type Backend, laneOf } from '#engine/queue.ts';
 import type { Attribute, Doc } from '#engine/store.ts';
 import { Work } from '#engine/work.ts';
-import { type DeviceReport, type DeviceTimes, deviceMachine } from './device.ts';
+import { type DeviceTimes, deviceMachine } from './device.ts';
 import { createDeviceWords, type DeviceWord } from './device-words.ts';
 import type { LaneFollower, System } from './system.ts';
 
@@ -20,6 +20,8 @@ interface Entry {
   active: boolean;
   /** `lastActivityTime` as it is stored: the difference is written now and then, not per message. */
   storedActivity: number;
+  /** Resolves when what its actor reported last is durable. */
+  reported: Promise<void>;
 }
 
 export interface DevicesOptions {
@@ -37,6 +39,14 @@ const RESTORE_RETRY_MS = 1000;
 const RESTORED_AT_ONCE = 32;
 /** Silent for this many time-outs: the actor is let go; the next message brings it back. */
 const PASSIVE_AFTER = 2;
+
+/** The same again changes nothing, nor does what is older than what is known. */
+function isOld(times: DeviceTimes, event: DeviceEventType, at: number): boolean {
+  if (event === 'CONNECT_EVENT') return at <= times.lastConnectTime;
+  if (event === 'DISCONNECT_EVENT') return at <= times.lastDisconnectTime;
+  if (event === 'ACTIVITY_EVENT') return at <= times.lastActivityTime;
+  return at <= Math.max(times.lastInactivityAlarmTime, times.lastActivityTime);
+}
 
 const numberOf = (attribute: Attribute | undefined): number => (attribute?.value.type === 'LONG' ? Number(attribute.value.value) : 0);
 
@@ -67,8 +77,13 @@ export function createDevices({ backend, system, inactivityMs, now, log }: Devic
     // Whoever has the lane by now has read what is stored, and goes on from there.
     if (!(cause instanceof Fenced)) log.error({ err: cause }, 'device state not stored');
   };
+  const commit = (work: Work): Promise<void> => {
+    const committing = backend.commit(work);
+    pending = Promise.allSettled([pending, committing]);
+    return committing;
+  };
   const background = (work: Work) => {
-    if (!work.isEmpty) pending = Promise.allSettled([pending, backend.commit(work).catch(failed)]);
+    if (!work.isEmpty) commit(work).catch(failed);
   };
 
   /** A unit of work of one lane. */
@@ -81,14 +96,14 @@ export function createDevices({ backend, system, inactivityMs, now, log }: Devic
   const attribute = (work: Work, entry: Entry, key: string, value: Value, at: number) =>
     work.attributes.push({ tenantId: entry.tenantId, entity: entry.ref, scope: 'SERVER_SCOPE', key, value, lastUpdateTs: at });
 
-  async function report(entry: Entry, event: DeviceReport, active: boolean): Promise<void> {
+  async function report(entry: Entry, event: DeviceEventType, active: boolean): Promise<void> {
     const at = now();
     const { times } = entry;
     const device = await backend.store.doc('DEVICE', entry.tenantId, entry.ref.id);
     if (!device) return forget(entry);
     if (!isOurs(entry.ref.id)) return;
     const work = under(leaseOf(entry.ref.id));
-    const state: Record<DeviceReport, readonly KeyValue[]> = {
+    const state: Record<DeviceEventType, readonly KeyValue[]> = {
       ACTIVITY_EVENT: [
         ['active', { type: 'BOOLEAN', value: true }],
         ['lastActivityTime', { type: 'LONG', value: times.lastActivityTime }],
@@ -122,7 +137,7 @@ export function createDevices({ backend, system, inactivityMs, now, log }: Devic
       ),
     );
     work.count(entry.tenantId, entry.tenantId, 'messages.created');
-    background(work);
+    await commit(work);
   }
 
   async function wake(tenantId: string, deviceId: string): Promise<Entry | null> {
@@ -145,11 +160,12 @@ export function createDevices({ backend, system, inactivityMs, now, log }: Devic
         active,
         report: (event, isActive) => {
           entry.active = isActive;
-          report(entry, event, isActive).catch(failed);
+          entry.reported = report(entry, event, isActive);
+          entry.reported.catch(failed);
         },
       },
     });
-    const entry: Entry = { tenantId, ref, times, actor, active, storedActivity: times.lastActivityTime };
+    const entry: Entry = { tenantId, ref, times, actor, active, storedActivity: times.lastActivityTime, reported: Promise.resolve() };
     entries.set(deviceId, entry);
     actor.start();
     return entry;
@@ -272,6 +288,55 @@ export function createDevices({ backend, system, inactivityMs, now, log }: Devic
     else words?.tell(tenantId, deviceId, word);
   }
 
+  async function observed(tenantId: string, deviceId: string, event: DeviceEventType, at: number): Promise<void> {
+    if (!(await backend.store.doc('DEVICE', tenantId, deviceId))) throw new Rejected(`Device with id [${deviceId}] is not found`);
+    const entry = await awake(tenantId, deviceId);
+    // Its lane is on its way to another process, and the message with it: that one hears it again.
+    if (!entry || isOld(entry.times, event, at)) return;
+    try {
+      await Promise.all(tell(entry, event, at));
+    } catch (cause) {
+      // What it took for known is not stored: it must not be old when it is said again.
+      forget(entry);
+      throw cause;
+    }
+  }
+
+  /** Gives what must become durable. */
+  function tell(entry: Entry, event: DeviceEventType, at: number): readonly Promise<void>[] {
+    const { times, actor } = entry;
+    const told = (type: 'CONNECTED' | 'DISCONNECTED' | 'SILENT' | 'SPOKE', when = at): Promise<void> => {
+      actor.send({ type, at: when });
+      return entry.reported;
+    };
+    const written = (key: string, value: number): Promise<void> => {
+      const work = under(leaseOf(entry.ref.id));
+      attribute(work, entry, key, { type: 'LONG', value }, now());
+      return commit(work);
+    };
+    switch (event) {
+      case 'CONNECT_EVENT': {
+        const connected = told('CONNECTED');
+        // It was said to be silent, yet has spoken within its time.
+        const isAlive = !entry.active && times.lastActivityTime + times.inactivityTimeout > now();
+        return isAlive ? [connected, told('SPOKE', times.lastActivityTime)] : [connected];
+      }
+      case 'DISCONNECT_EVENT':
+        return [told('DISCONNECTED')];
+      case 'INACTIVITY_EVENT':
+        return [told('SILENT')];
+      case 'ACTIVITY_EVENT':
+        if (entry.active) {
+          times.lastActivityTime = at;
+          entry.storedActivity = at;
+          return [written('lastActivityTime', at)];
+        }
+        if (at > times.lastInactivityAlarmTime) return [told('SPOKE')];
+        times.lastInactivityAlarmTime = 0;
+        return [written('inactivityAlarmTime', 0), told('SPOKE')];
+    }
+  }
+
   const unsubscribe = backend.onChange((changes) => {
     for (const change of changes) {
       const entry = change.collection === 'DEVICE' && change.removed ? entries.get(change.id) : undefined;
@@ -287,6 +352,7 @@ export function createDevices({ backend, system, inactivityMs, now, log }: Devic
     },
     connected: (tenantId, deviceId) => hear(tenantId, deviceId, 'connected'),
     disconnected: (tenantId, deviceId) => hear(tenantId, deviceId, 'disconnected'),
+    observed,
 
     granted(lane) {
       if (!cluster.shared) return;

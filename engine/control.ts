@@ -30,8 +30,12 @@ export interface Control {
     activity(tenantId: string, deviceId: string): void;
     connected(tenantId: string, deviceId: string): void;
     disconnected(tenantId: string, deviceId: string): void;
+    /** As `deviceState.report` of the rule nodes' services. */
+    observed(tenantId: string, deviceId: string, event: DeviceEventType, at: number): Promise<void>;
   };
 }
+
+export type DeviceEventType = 'CONNECT_EVENT' | 'DISCONNECT_EVENT' | 'ACTIVITY_EVENT' | 'INACTIVITY_EVENT';
 
 export interface DownlinkRule {
   readonly delivery: 'now' | 'pending';

@@ -17,6 +17,17 @@ export function randomText(length: number): string {
   return text;
 }
 
+/** What is wrong with a name that somebody gives; null: nothing. Entity and field are named in it. */
+export function nameProblem(entity: string, name: unknown, field = 'name'): string | null {
+  if (typeof name !== 'string' || name === '') return `${entity} ${field} should be specified!`;
+  if (name.length > 255) return `Validation error: ${field} length must be equal or less than 255`;
+  if (name.includes('\u0000')) return `Validation error: ${field} should not contain 0x00 symbol`;
+  return isMarkup(name) ? `Validation error: ${field} is malformed` : null;
+}
+
+/** Texts that a browser would read as a tag are refused where they are shown as names. */
+export const isMarkup = (text: string): boolean => /<[a-z/!?]/i.test(text);
+
 export const nameKey = (tenantId: string, name: string): string => `${tenantId}/${name}`;
 
 /** A new document: first version, id made from `now`. */
@@ -191,6 +202,34 @@ export function newCustomer(tenantId: string, title: string, now: number, extra:
     },
     now,
   );
+}
+
+/** The customer of everybody. */
+export const isPublic = (customer: Doc | undefined): boolean =>
+  (customer?.body['additionalInfo'] as { isPublic?: unknown } | null | undefined)?.isPublic === true;
+
+/** Dashboards may be with many customers at once. */
+export interface AssignedCustomer {
+  readonly customerId: { readonly entityType: 'CUSTOMER'; readonly id: string };
+  readonly title: string;
+  readonly public: boolean;
+}
+
+export const assignedCustomers = (dashboard: Doc): readonly AssignedCustomer[] =>
+  (dashboard.body['assignedCustomers'] as AssignedCustomer[] | null | undefined) ?? [];
+
+export const isAssigned = (dashboard: Doc, customerId: string): boolean =>
+  assignedCustomers(dashboard).some((assigned) => assigned.customerId.id === customerId);
+
+export function withoutCustomer(dashboard: Doc, customerId: string): Doc {
+  const others = assignedCustomers(dashboard).filter((assigned) => assigned.customerId.id !== customerId);
+  return { ...dashboard, body: { ...dashboard.body, assignedCustomers: others.length > 0 ? others : null } };
+}
+
+export function withCustomer(dashboard: Doc, customer: Doc): Doc {
+  const assigned: AssignedCustomer = { customerId: { entityType: 'CUSTOMER', id: customer.id }, title: customer.name, public: isPublic(customer) };
+  const others = assignedCustomers(withoutCustomer(dashboard, customer.id));
+  return { ...dashboard, body: { ...dashboard.body, assignedCustomers: [...others, assigned] } };
 }
 
 export interface NewGroup {

@@ -1,3 +1,4 @@
+import type { DeviceEventType } from './control.ts';
 import type { KeyValue, Value } from './json.ts';
 import type { AttributeScope, EntityRef, Message } from './message.ts';
 import type { NodeInfo } from './node.ts';
@@ -43,12 +44,59 @@ export interface Services {
     summary(entity: EntityRef): Promise<EntitySummary | null>;
     customerOf(entity: EntityRef): Promise<string | null>;
   };
+  /** Changes entities as the API does. Nobody is told: the node enqueues what there is to say. Two batches that do the same at once: the later one runs again. */
+  inventory: {
+    /**
+     * A device or asset with the profile of this name (made when there is none; '': the default one), or a customer. The name must be free.
+     * @throws Rejected when the name is none, or the tenant has as many as it may.
+     */
+    create(type: 'DEVICE' | 'ASSET' | 'CUSTOMER', name: string, profileName?: string): Promise<Doc>;
+    /** False: it was theirs already. A dashboard may be with many. @throws Rejected when the entity is gone. */
+    assign(entity: EntityRef, customer: Doc): Promise<boolean>;
+    /** False: there was nothing to take back. @param customerId for dashboards. @throws Rejected when the entity is gone. */
+    unassign(entity: EntityRef, customerId: string | null): Promise<boolean>;
+  };
+  /** Entity views that show an entity. */
+  views: { of(entity: EntityRef): Promise<readonly Doc[]> };
+  /** Edges that an entity is on, by their ids. */
+  edges: { of(entity: EntityRef): Promise<readonly string[]> };
+  deviceState: {
+    /**
+     * What somebody knows of a device that does not speak to us itself. Durable when it resolves, before the batch is; the same again (same device, event and time)
+     * changes nothing, nor does what is older than what is known. @throws Rejected when the device is gone.
+     */
+    report(deviceId: string, event: DeviceEventType, at: number): Promise<void>;
+  };
+  credentials: {
+    /** How a device proves who it is; null: it has none, or is gone. */
+    ofDevice(deviceId: string): Promise<DeviceCredentials | null>;
+  };
   relations: {
-    find(query: { from?: EntityRef; to?: EntityRef; type?: string }): Promise<Relation[]>;
+    find(query: { from?: EntityRef; to?: EntityRef; type?: string; typeGroup?: string }): Promise<Relation[]>;
     /** Breadth first over relations with levels and filters, as "relations query" of the nodes. */
     search(root: EntityRef, query: RelationsQuery): Promise<EntityRef[]>;
     save(relation: Relation): void;
     remove(relation: Relation): void;
+  };
+  /** Groups, their members, and whose an entity is: tenant or customer. */
+  groups: {
+    /** null: there is no such entity. */
+    ownerOf(entity: EntityRef): Promise<EntityRef | null>;
+    find(groupId: string): Promise<Doc | null>;
+    byName(owner: EntityRef, type: string, name: string): Promise<Doc | null>;
+    /** @throws Rejected for a name that can not be. */
+    create(owner: EntityRef, type: string, name: string, node: NodeInfo): Doc;
+    members(group: Doc): Promise<EntityRef[]>;
+    /** Those that name the entity; not `All`, which has it in any case. */
+    containing(entity: EntityRef): Promise<Doc[]>;
+    /** @throws Rejected for a group of another type, the group `All`, an entity that is not there. */
+    add(group: Doc, entity: EntityRef, node: NodeInfo): Promise<void>;
+    remove(group: Doc, entity: EntityRef, node: NodeInfo): Promise<void>;
+    customer(title: string): Promise<Doc | null>;
+    /** @param parent its owner. @throws Rejected for a title that can not be. */
+    createCustomer(title: string, parent: EntityRef, node: NodeInfo): Doc;
+    /** @throws Rejected for an entity that has no owner of its own. */
+    changeOwner(entity: EntityRef, owner: EntityRef, node: NodeInfo): Promise<void>;
   };
   scripts: {
     check(script: Script): Promise<ScriptFault | null>;
@@ -106,6 +154,14 @@ export interface Services {
 }
 export type ServiceName = keyof Services;
 
+export interface DeviceCredentials {
+  /** ACCESS_TOKEN, X509_CERTIFICATE, MQTT_BASIC, LWM2M_CREDENTIALS. */
+  readonly type: string;
+  readonly id: string;
+  /** Certificate, or JSON text. */
+  readonly value: string | null;
+}
+
 export interface EntitySummary {
   readonly ref: EntityRef;
   readonly name: string;
@@ -146,6 +202,7 @@ export interface RelationsQuery {
   /** 0 or less: unlimited. */
   readonly maxLevel: number;
   readonly fetchLastLevelOnly: boolean;
+  /** No filter: everything. '' is every relation type, no entity types are all. `negate` means nothing here, as in the original. */
   readonly filters: readonly { readonly relationType: string; readonly entityTypes: readonly string[]; readonly negate?: boolean }[];
 }
 

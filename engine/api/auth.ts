@@ -1,13 +1,12 @@
 import { randomUUID } from 'node:crypto';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
-import { randomText } from '../entities.ts';
+import { isPublic, randomText } from '../entities.ts';
 import { VersionConflict } from '../errors.ts';
 import { type EntityRef, NULL_ID } from '../message.ts';
 import type { Doc } from '../store.ts';
 import { Work } from '../work.ts';
 import type { ApiContext, Authority, Caller } from './context.ts';
 import { ErrorCode, forbidden, unauthorized } from './errors.ts';
-import { isPublic } from './lists.ts';
 
 /** Who calls (specs: rest-api §1.5): tokens, API keys, sessions, and the hook that puts `request.caller` in front of every route that is not open. */
 

@@ -1,19 +1,19 @@
 import type { FastifyInstance } from 'fastify';
 import { Type } from 'typebox';
 import { actionMessage, enqueueAction } from '../actions.ts';
-import { entityJson, entityRef, nameKey, newCustomer } from '../entities.ts';
+import { entityJson, entityRef, isPublic, nameKey, newCustomer } from '../entities.ts';
+import { changeOwner, OWNED } from '../groups.ts';
 import { addOwnerGroups } from '../seed.ts';
-import type { Collection, Doc } from '../store.ts';
+import type { Doc } from '../store.ts';
 import { Work } from '../work.ts';
 import { readable, refOf, writable } from './access.ts';
 import type { ApiContext, Caller } from './context.ts';
 import { SAVE_QUERY } from './devices.ts';
 import { badRequest, forbidden, notFound } from './errors.ts';
-import { joinGroups } from './group-members.ts';
-import { everyDocOf, isPublic, jsonPage, listByIds, listDocs } from './lists.ts';
-import { assign, unassign } from './owned-entities.ts';
+import { changeBy, joinGroups, refused } from './group-members.ts';
+import { everyDocOf, jsonPage, listByIds, listDocs } from './lists.ts';
 import { idList, PAGE_QUERY } from './paging.ts';
-import { checkLimit, checkName, freeName, type NamePolicy, remove, removeDoc, save } from './save.ts';
+import { checkLimit, checkName, commit, freeName, type NamePolicy, remove, removeDoc, save } from './save.ts';
 import { AnyJson, Body, IdList, IdOf, IdParams, Maybe, typed, Uuid } from './schemas.ts';
 import { CONTACT, contactOf } from './tenants.ts';
 
@@ -102,15 +102,13 @@ export default async function customers(plain: FastifyInstance, context: ApiCont
         throw badRequest(`An owner is a TENANT or a CUSTOMER, not a ${params.ownerType}`);
       const owner = await readable(context, caller, refOf(params.ownerType, params.ownerId));
       const doc = await writable(context, caller, refOf(params.entityType, params.entityId));
-      if (!OWNED.includes(doc.collection)) throw badRequest(`A ${doc.collection} has no owner to change`);
-      if (owner.collection === 'CUSTOMER') await assign(context, caller, doc, owner);
-      else if (doc.customerId) await unassign(context, caller, doc);
+      const work = new Work();
+      await refused(changeOwner(changeBy(context, caller, doc.tenantId, work), doc, entityRef(owner)));
+      if (!work.isEmpty) await commit(context, work, doc.collection);
       return reply.send();
     },
   );
 }
-
-const OWNED: readonly Collection[] = ['DEVICE', 'ASSET', 'ENTITY_VIEW', 'EDGE'];
 
 async function saveCustomer(context: ApiContext, caller: Caller, body: CustomerBody, query: NamePolicy): Promise<Doc> {
   const { tenantId } = caller;

@@ -1,13 +1,13 @@
 import type { FastifyInstance } from 'fastify';
 import { Type } from 'typebox';
-import { entityJson, newDoc } from '../entities.ts';
+import { entityJson, isAssigned, newDoc, withCustomer, withoutCustomer } from '../entities.ts';
 import type { Doc } from '../store.ts';
 import { Work } from '../work.ts';
 import { readable, writable } from './access.ts';
 import type { ApiContext, Caller } from './context.ts';
 import { notFound } from './errors.ts';
 import { joinGroups } from './group-members.ts';
-import { everyDocOf, isPublic, listByIds, listDocs } from './lists.ts';
+import { everyDocOf, listByIds, listDocs } from './lists.ts';
 import { idList, PAGE_QUERY, pageLink, pageOf, pageOfAll } from './paging.ts';
 import { checkLimit, checkName, remove, save } from './save.ts';
 import { AnyJson, Body, IdList, IdOf, IdParams, Maybe, typed, Uuid } from './schemas.ts';
@@ -26,14 +26,7 @@ const DashboardBody = Body({
 });
 type DashboardBody = Type.Static<typeof DashboardBody>;
 
-interface Assigned {
-  readonly customerId: { readonly entityType: 'CUSTOMER'; readonly id: string };
-  readonly title: string;
-  readonly public: boolean;
-}
-
 const ref = (id: string) => ({ entityType: 'DASHBOARD' as const, id });
-const assignedOf = (doc: Doc): readonly Assigned[] => (doc.body['assignedCustomers'] as Assigned[] | null) ?? [];
 const info = (doc: Doc) => {
   const { configuration: _c, resources: _r, externalId: _e, ...rest } = entityJson(doc);
   return rest;
@@ -80,7 +73,7 @@ export default async function dashboards(plain: FastifyInstance, context: ApiCon
   const ofCustomer = async (caller: Caller, customerId: string, query: unknown) => {
     const { page: number, pageSize, ...where } = pageLink(query);
     const all = await everyDocOf(context, 'DASHBOARD', caller.tenantId, where);
-    const own = all.filter((doc) => assignedOf(doc).some((customer) => customer.customerId.id === customerId));
+    const own = all.filter((doc) => isAssigned(doc, customerId));
     return pageOfAll(own.map(info), { page: number, pageSize });
   };
   const list = async (caller: Caller, query: unknown) =>
@@ -98,31 +91,21 @@ export default async function dashboards(plain: FastifyInstance, context: ApiCon
   for (const url of ['/api/dashboards', '/api/dashboards/list']) {
     app.get(url, { schema: { tags, querystring: Type.Object({ dashboardIds: IdList }) } }, async ({ query, caller }) => {
       const found = await listByIds(context, { ...caller, authority: 'TENANT_ADMIN' }, 'DASHBOARD', idList(query, 'dashboardIds'));
-      const own = (doc: Doc) =>
-        caller.authority !== 'CUSTOMER_USER' || assignedOf(doc).some((customer) => customer.customerId.id === caller.customerId);
+      const own = (doc: Doc) => caller.authority !== 'CUSTOMER_USER' || isAssigned(doc, caller.customerId);
       return found.filter(own).map(info);
     });
   }
 
   const ofBoth = { tags, params: Type.Object({ customerId: Uuid, id: Uuid }) };
-  const reassign = async (caller: Caller, doc: Doc, assigned: readonly Assigned[]) =>
-    entityJson(
-      await save({ context, caller, doc: { ...doc, body: { ...doc.body, assignedCustomers: assigned.length > 0 ? assigned : null } }, stored: doc }),
-    );
   app.post('/api/customer/:customerId/dashboard/:id', { config: T, schema: ofBoth }, async ({ params, caller }) => {
     const customer = await readable(context, caller, { entityType: 'CUSTOMER', id: params.customerId });
-    const doc = await writable(context, caller, ref(params.id));
-    const others = assignedOf(doc).filter(({ customerId }) => customerId.id !== customer.id);
-    return reassign(caller, doc, [
-      ...others,
-      { customerId: { entityType: 'CUSTOMER', id: customer.id }, title: customer.name, public: isPublic(customer) },
-    ]);
+    const stored = await writable(context, caller, ref(params.id));
+    return entityJson(await save({ context, caller, doc: withCustomer(stored, customer), stored }));
   });
   app.delete('/api/customer/:customerId/dashboard/:id', { config: T, schema: ofBoth }, async ({ params, caller }) => {
-    const doc = await writable(context, caller, ref(params.id));
-    const others = assignedOf(doc).filter(({ customerId }) => customerId.id !== params.customerId);
-    if (others.length === assignedOf(doc).length) throw notFound();
-    return reassign(caller, doc, others);
+    const stored = await writable(context, caller, ref(params.id));
+    if (!isAssigned(stored, params.customerId)) throw notFound();
+    return entityJson(await save({ context, caller, doc: withoutCustomer(stored, params.customerId), stored }));
   });
 }
 

@@ -60,9 +60,6 @@ export async function customersOf(context: ApiContext, tenantId: string, docs: r
   return new Map(data.map((customer) => [customer.id, customer]));
 }
 
-export const isPublic = (customer: Doc | undefined): boolean =>
-  (customer?.body['additionalInfo'] as { isPublic?: unknown } | null | undefined)?.isPublic === true;
-
 /** `customerId` of a request: null for the tenant's own. */
 export function customerOfBody(body: { readonly customerId?: { readonly id: string } | null }): string | null {
   const id = body.customerId?.id ?? null;

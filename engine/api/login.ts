@@ -1,12 +1,11 @@
 import type { FastifyInstance } from 'fastify';
-import { entityJson } from '../entities.ts';
+import { entityJson, isPublic } from '../entities.ts';
 import { hashPassword, passwordMatches } from '../passwords.ts';
 import { readable } from './access.ts';
 import { type Account, credentialsFromToken, newOneTimeToken, type TokenPair, type UserCredentials } from './auth.ts';
 import { anyTextBodies } from './bodies.ts';
 import type { ApiContext } from './context.ts';
 import { badRequest, ErrorCode, sendError, unauthorized } from './errors.ts';
-import { isPublic } from './lists.ts';
 import { checkPassword, lockedAfter, PASSWORD_POLICY } from './password-policy.ts';
 
 /** Login, refresh, logout, passwords, activation (specs: rest-api §1.5, §2.1). */

@@ -1,13 +1,13 @@
 import type { FastifyInstance } from 'fastify';
 import { Type } from 'typebox';
-import { entityJson, entityLabel, entityRef, ownerOf } from '../entities.ts';
+import { entityJson, entityLabel, entityRef, isPublic, ownerOf } from '../entities.ts';
 import type { Doc, Page } from '../store.ts';
 import type { Work } from '../work.ts';
 import { readable, writable } from './access.ts';
 import type { ApiContext, Caller } from './context.ts';
 import { badRequest, forbidden, notFound } from './errors.ts';
 import { groupsOf } from './group-members.ts';
-import { customersOf, everyDocOf, isPublic, jsonPage, listByIds, listDocs } from './lists.ts';
+import { customersOf, everyDocOf, jsonPage, listByIds, listDocs } from './lists.ts';
 import { idList, PAGE_QUERY, pageLink, pageOfAll } from './paging.ts';
 import { publicCustomer } from './public-customer.ts';
 import { SearchParameters, searchRelations } from './relation-search.ts';

@@ -1,5 +1,5 @@
 import { actionMessage, enqueueAction } from '../actions.ts';
-import { entityJson, entityLabel, entityRef, nameKey, randomText } from '../entities.ts';
+import { entityJson, entityLabel, entityRef, isMarkup, nameKey, nameProblem, randomText } from '../entities.ts';
 import { Duplicate, VersionConflict } from '../errors.ts';
 import type { EntityRef, Metadata } from '../message.ts';
 import type { Collection, Doc } from '../store.ts';
@@ -18,15 +18,10 @@ export interface NamePolicy {
 
 /** A name a user may give. Field and entity are named in the refusal. @throws HttpError 400 */
 export function checkName(entity: string, name: unknown, field = 'name'): string {
-  if (typeof name !== 'string' || name === '') throw badRequest(`${entity} ${field} should be specified!`);
-  if (name.length > 255) throw badRequest(`Validation error: ${field} length must be equal or less than 255`);
-  if (name.includes('\u0000')) throw badRequest(`Validation error: ${field} should not contain 0x00 symbol`);
-  if (isMarkup(name)) throw badRequest(`Validation error: ${field} is malformed`);
-  return name;
+  const problem = nameProblem(entity, name, field);
+  if (problem !== null) throw badRequest(problem);
+  return name as string;
 }
-
-/** Texts that a browser would read as a tag are refused where they are shown as names. */
-export const isMarkup = (text: string): boolean => /<[a-z/!?]/i.test(text);
 
 /** Free texts beside the name: label, address, … */
 export function checkTexts(body: Readonly<Record<string, unknown>>, fields: readonly string[]): void {

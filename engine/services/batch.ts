@@ -1,7 +1,7 @@
 import { enqueueAction } from '#engine/actions.ts';
-import type { Waiting } from '#engine/control.ts';
+import type { Control, Waiting } from '#engine/control.ts';
 import { Rejected } from '#engine/errors.ts';
-import { withChanges } from '#engine/message.ts';
+import { type Message, withChanges } from '#engine/message.ts';
 import type { ScriptEngine } from '#engine/script.ts';
 import type { Services } from '#engine/services.ts';
 import type { Downlink, Store } from '#engine/store.ts';
@@ -9,12 +9,18 @@ import type { BatchHooks, ChainLookup } from '#engine/walk/run.ts';
 import type { Work } from '#engine/work.ts';
 import { alarmServices, PendingAlarms } from './alarms.ts';
 import { attributeServices, PendingAttributes } from './attributes.ts';
+import { credentialServices } from './credentials.ts';
+import { edgeServices } from './edges.ts';
 import type { EntityCache } from './entities.ts';
+import { groupServices } from './groups.ts';
+import { inventoryServices } from './inventory.ts';
 import { keptServices } from './kept.ts';
 import type { Limits } from './limits.ts';
+import { PendingDocs } from './pending-docs.ts';
 import { relationServices } from './relations.ts';
 import { settingsService } from './settings.ts';
 import { PendingTelemetry, telemetryServices } from './telemetry.ts';
+import type { EntityViews } from './views.ts';
 
 /** How an integration wants its downlinks; `problem`: why it takes none. */
 export interface DownlinkTarget {
@@ -28,6 +34,8 @@ export interface DownlinkTarget {
 export interface ServiceDeps {
   readonly store: Store;
   readonly entities: EntityCache;
+  readonly views: EntityViews;
+  readonly devices: Pick<Control['devices'], 'observed'>;
   readonly limits: Pick<Limits, 'known'>;
   readonly scripts: Pick<ScriptEngine, 'check' | 'run'>;
   readonly waiting: Pick<Waiting, 'notifyAttributes' | 'callDevice' | 'replyToDevice' | 'answerRpc' | 'answerRest'>;
@@ -52,9 +60,17 @@ export const openBatchServices =
     const attributes = new PendingAttributes(work);
     const telemetry = new PendingTelemetry(work);
     const alarms = new PendingAlarms(work);
+    const docs = new PendingDocs(work);
     const tenants = new Map<string, Services>();
     const build = (tenantId: string): Services => {
-      const entities = deps.entities.of(tenantId);
+      const entities = deps.entities.of(tenantId, docs);
+      const relations = relationServices(tenantId, work, deps.store);
+      const enqueue = (message: Message): void => {
+        // Into the chain of its originator from the start, as a message that was nowhere before.
+        const fresh = withChanges(message, { at: null, stack: [], effect: false, attempts: 0 });
+        hooks.enqueued(fresh);
+        enqueueAction(work, fresh);
+      };
       return {
         ...waitingServices(deps, hooks),
         entities,
@@ -66,24 +82,24 @@ export const openBatchServices =
           defaultTtlMs: () => deps.limits.known(tenantId).defaultTtlMs,
         }),
         alarms: alarmServices(tenantId, work, alarms, { ...deps, entities, assignee: (userId) => assigneeOf(deps, tenantId, userId) }),
-        relations: relationServices(tenantId, work, deps.store),
+        relations,
+        groups: groupServices(tenantId, work, { store: deps.store, pending: docs, relations, enqueue, now: deps.now }),
+        inventory: inventoryServices(tenantId, work, docs, { ...deps, limits: () => deps.limits.known(tenantId) }),
+        views: { of: (entity) => deps.views.of(tenantId, entity) },
+        edges: edgeServices(tenantId, deps.store, entities),
+        deviceState: { report: (deviceId, event, at) => deps.devices.observed(tenantId, deviceId, event, at) },
+        credentials: credentialServices(tenantId, deps.store),
         ...keptServices(tenantId, work, deps),
         settings: settingsService(deps.store),
         scripts: deps.scripts,
-        messages: {
-          enqueue(message) {
-            // Into the chain of its originator from the start, as a message that was nowhere before.
-            const fresh = withChanges(message, { at: null, stack: [], effect: false, attempts: 0 });
-            hooks.enqueued(fresh);
-            enqueueAction(work, fresh);
-          },
-          newId: deps.newId,
-          now: deps.now,
-        },
+        messages: { enqueue, newId: deps.newId, now: deps.now },
         downlinks: { push: (integrationId, message) => pushDownlink(deps, work, tenantId, integrationId, message) },
         chains: {
           exists: (chainId) => deps.chains.get(tenantId, chainId) !== undefined,
-          defaultOf: (entity) => deps.entities.defaultChain(tenantId, entity),
+          async defaultOf(entity) {
+            const doc = entity.entityType === 'DEVICE' || entity.entityType === 'ASSET' ? await entities.find(entity) : null;
+            return doc && (await deps.entities.defaultsOf(tenantId, entity, doc.body)).chainId;
+          },
         },
         log: { info: (text) => deps.log.info({ tenant: tenantId }, text) },
       };
@@ -101,6 +117,7 @@ export const openBatchServices =
         attributes.forget();
         telemetry.forget();
         alarms.forget();
+        docs.forget();
       },
     };
   };

@@ -1,7 +1,9 @@
+import { nameKey } from '#engine/entities.ts';
 import type { EntityRef } from '#engine/message.ts';
 import type { Backend } from '#engine/queue.ts';
 import type { EntitySummary, Services } from '#engine/services.ts';
 import type { Collection, Doc, Store } from '#engine/store.ts';
+import type { PendingDocs } from './pending-docs.ts';
 
 const MOST_DOCS = 20_000;
 
@@ -11,14 +13,20 @@ const COLLECTIONS: ReadonlySet<string> = new Set<Collection>([
   ...(['DASHBOARD', 'EDGE', 'RULE_CHAIN', 'CONVERTER', 'INTEGRATION', 'ALARM', 'QUEUE', 'RPC', 'API_KEY', 'ADMIN_SETTINGS'] as const),
 ]);
 
+/** null: the root chain; Main. */
+export interface ProfileDefaults {
+  readonly chainId: string | null;
+  readonly queueName: string | null;
+}
+export const NO_DEFAULTS: ProfileDefaults = { chainId: null, queueName: null };
+
 /** Documents that messages ask for again and again, kept until a commit changes them. */
 export interface EntityCache {
   get(collection: Collection, tenantId: string, id: string): Promise<Doc | null>;
-  of(tenantId: string): Services['entities'];
-  /** Default rule chain of a device's or asset's profile. */
-  defaultChain(tenantId: string, entity: EntityRef): Promise<string | null>;
-  /** The same for one that is gone, by the body it had. */
-  defaultChainOf(tenantId: string, entity: EntityRef, body: Readonly<Record<string, unknown>>): Promise<string | null>;
+  /** @param pending what a batch has written: its own reads see it. */
+  of(tenantId: string, pending?: PendingDocs): Services['entities'];
+  /** Where messages of a device or asset begin, by its profile. @param body of one that is gone, or not stored yet */
+  defaultsOf(tenantId: string, entity: EntityRef, body?: Readonly<Record<string, unknown>>): Promise<ProfileDefaults>;
   close(): void;
 }
 
@@ -52,38 +60,49 @@ export function openEntityCache({
     return COLLECTIONS.has(entityType) ? get(entityType as Collection, tenantId, id) : Promise.resolve(null);
   };
 
-  const defaultChainOf: EntityCache['defaultChainOf'] = async (tenantId, entity, body) => {
-    const profileId = profileOf({ body });
-    if (!profileId) return null;
-    const profile = await get(entity.entityType === 'DEVICE' ? 'DEVICE_PROFILE' : 'ASSET_PROFILE', tenantId, profileId);
-    return idIn(profile?.body['defaultRuleChainId']);
+  const defaultsOf: EntityCache['defaultsOf'] = async (tenantId, entity, body) => {
+    if (entity.entityType !== 'DEVICE' && entity.entityType !== 'ASSET') return NO_DEFAULTS;
+    const profileId = profileOf({ body: body ?? (await find(tenantId, entity))?.body ?? {} });
+    const profile = profileId && (await get(entity.entityType === 'DEVICE' ? 'DEVICE_PROFILE' : 'ASSET_PROFILE', tenantId, profileId));
+    if (!profile) return NO_DEFAULTS;
+    const queueName = profile.body['defaultQueueName'];
+    return { chainId: idIn(profile.body['defaultRuleChainId']), queueName: typeof queueName === 'string' && queueName !== '' ? queueName : null };
   };
 
   return {
     get,
     close,
-    async defaultChain(tenantId, entity) {
-      const doc = entity.entityType === 'DEVICE' || entity.entityType === 'ASSET' ? await find(tenantId, entity) : null;
-      return doc && defaultChainOf(tenantId, entity, doc.body);
+    defaultsOf,
+    of(tenantId, pending) {
+      const seen = async (entity: EntityRef): Promise<Doc | null> => {
+        const own = pending?.find(entity.entityType as Collection, tenantId, entity.id);
+        return own === undefined ? find(tenantId, entity) : own;
+      };
+      return {
+        find: seen,
+        async byName(type, name) {
+          if (!COLLECTIONS.has(type)) return null;
+          const own = pending?.byKey(type as Collection, nameKey(tenantId, name));
+          if (own) return own;
+          const doc = await store.docByName(type as Collection, tenantId, name);
+          const now = doc && pending?.find(doc.collection, tenantId, doc.id);
+          return now === undefined ? doc : now;
+        },
+        async summary(entity): Promise<EntitySummary | null> {
+          const doc = await seen(entity);
+          if (!doc) return null;
+          return {
+            ref: entity,
+            name: doc.name,
+            type: doc.kind ?? '',
+            label: doc.label ?? null,
+            profileId: profileOf(doc),
+            customerId: doc.customerId ?? null,
+          };
+        },
+        customerOf: async (entity) => (await seen(entity))?.customerId ?? null,
+      };
     },
-    defaultChainOf,
-    of: (tenantId) => ({
-      find: (entity) => find(tenantId, entity),
-      byName: (type, name) => (COLLECTIONS.has(type) ? store.docByName(type as Collection, tenantId, name) : Promise.resolve(null)),
-      async summary(entity): Promise<EntitySummary | null> {
-        const doc = await find(tenantId, entity);
-        if (!doc) return null;
-        return {
-          ref: entity,
-          name: doc.name,
-          type: doc.kind ?? '',
-          label: doc.label ?? null,
-          profileId: profileOf(doc),
-          customerId: doc.customerId ?? null,
-        };
-      },
-      customerOf: async (entity) => (await find(tenantId, entity))?.customerId ?? null,
-    }),
   };
 }
 

@@ -9,6 +9,8 @@ export interface TenantLimits {
   readonly maxExecutions: number;
   /** How long telemetry is kept that names no time itself; 0: for ever. */
   readonly defaultTtlMs: number;
+  /** Most of a kind that the tenant may have; 0: any number. */
+  readonly maxEntities: { readonly DEVICE: number; readonly ASSET: number; readonly CUSTOMER: number };
 }
 
 export interface Limits {
@@ -18,7 +20,7 @@ export interface Limits {
   close(): void;
 }
 
-const NONE: TenantLimits = { maxExecutions: 0, defaultTtlMs: 0 };
+export const UNLIMITED: TenantLimits = { maxExecutions: 0, defaultTtlMs: 0, maxEntities: { DEVICE: 0, ASSET: 0, CUSTOMER: 0 } };
 const DAY_MS = 86_400_000;
 
 export function openLimits({ entities, onChange }: { readonly entities: Pick<EntityCache, 'get'>; onChange: Backend['onChange'] }): Limits {
@@ -39,7 +41,7 @@ export function openLimits({ entities, onChange }: { readonly entities: Pick<Ent
     if (before === changes) fresh.set(tenantId, limits);
     return limits;
   };
-  return { of: (tenantId) => fresh.get(tenantId) ?? read(tenantId), known: (tenantId) => last.get(tenantId) ?? NONE, close };
+  return { of: (tenantId) => fresh.get(tenantId) ?? read(tenantId), known: (tenantId) => last.get(tenantId) ?? UNLIMITED, close };
 }
 
 function limitsIn(profile: Doc | null): TenantLimits {
@@ -48,5 +50,9 @@ function limitsIn(profile: Doc | null): TenantLimits {
     const value = configuration?.[key];
     return typeof value === 'number' && value > 0 ? value : 0;
   };
-  return { maxExecutions: positive('maxRuleNodeExecutionsPerMessage'), defaultTtlMs: positive('defaultStorageTtlDays') * DAY_MS };
+  return {
+    maxExecutions: positive('maxRuleNodeExecutionsPerMessage'),
+    defaultTtlMs: positive('defaultStorageTtlDays') * DAY_MS,
+    maxEntities: { DEVICE: positive('maxDevices'), ASSET: positive('maxAssets'), CUSTOMER: positive('maxCustomers') },
+  };
 }

@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { createActor } from 'xstate';
-import { type DeviceEvent, type DeviceReport, deviceMachine } from '#actors/device.ts';
+import { type DeviceEvent, deviceMachine } from '#actors/device.ts';
+import type { DeviceEventType } from '#engine/control.ts';
 
 function run(active: boolean, events: readonly DeviceEvent[]) {
-  const reports: [DeviceReport, boolean][] = [];
+  const reports: [DeviceEventType, boolean][] = [];
   const times = { lastConnectTime: 0, lastActivityTime: 0, lastDisconnectTime: 0, lastInactivityAlarmTime: 0, inactivityTimeout: 600_000 };
   const actor = createActor(deviceMachine, {
     input: { tenantId: 't', deviceId: 'd', times, active, report: (event, isActive) => reports.push([event, isActive]) },
@@ -42,7 +43,7 @@ for (const { name, active = false, events, state, reports } of [
       ['DISCONNECT_EVENT', true],
     ],
   },
-] as { name: string; active?: boolean; events: DeviceEvent[]; state: string; reports: [DeviceReport, boolean][] }[]) {
+] as { name: string; active?: boolean; events: DeviceEvent[]; state: string; reports: [DeviceEventType, boolean][] }[]) {
   test(`device: ${name}`, () => {
     const result = run(active, events);
     assert.deepEqual({ state: result.state, reports: result.reports }, { state, reports });

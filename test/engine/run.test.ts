@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Message } from '#engine/message.ts';
+import { UNLIMITED } from '#engine/services/limits.ts';
 import type { Work } from '#engine/work.ts';
 import { nodeId, openEngine, type TestChain, type Way } from '#test/support/chain.ts';
 import { DEVICE, message, TENANT } from '#test/support/message.ts';
@@ -276,7 +277,7 @@ test('run: more nodes than the tenant allows', async (t) => {
         ],
       },
     ],
-    runner: { limits: { of: () => ({ maxExecutions: 2, defaultTtlMs: 0 }) } },
+    runner: { limits: { of: () => ({ ...UNLIMITED, maxExecutions: 2 }) } },
   });
   await engine.append([say()]);
   const [work] = await engine.drain();

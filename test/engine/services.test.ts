@@ -5,7 +5,8 @@ import type { Value } from '#engine/json.ts';
 import type { EntityRef } from '#engine/message.ts';
 import { type BatchServices, type DownlinkTarget, openBatchServices, type ServiceDeps } from '#engine/services/batch.ts';
 import { openEntityCache } from '#engine/services/entities.ts';
-import { openLimits } from '#engine/services/limits.ts';
+import { openLimits, UNLIMITED } from '#engine/services/limits.ts';
+import { openEntityViews } from '#engine/services/views.ts';
 import type { NewAlarm, Services } from '#engine/services.ts';
 import type { Doc, Relation } from '#engine/store.ts';
 import { rewindPoint } from '#engine/walk/rewind.ts';
@@ -56,6 +57,8 @@ async function open(t: TestContext, deps: Partial<ServiceDeps> = {}): Promise<Ha
       store: backend.store,
       entities,
       limits,
+      views: openEntityViews({ store: backend.store, onChange }),
+      devices: { observed: async (...given) => hear('observed')(...given) },
       downlinkTarget: () => null,
       newId: () => `id ${++ids}`,
       now: () => 5000,
@@ -184,7 +187,7 @@ test('telemetry: how long it is kept: as said, else as the tenant profile says, 
     [5010, null],
   );
 
-  const profiled = await open(t, { limits: { known: () => ({ maxExecutions: 0, defaultTtlMs: 1000 }) } });
+  const profiled = await open(t, { limits: { known: () => ({ ...UNLIMITED, defaultTtlMs: 1000 }) } });
   profiled.services.telemetry.save(device, 1, [['t', number(1)]]);
   assert.deepEqual(
     profiled.work.telemetry.map(({ expiresAt }) => expiresAt),
@@ -399,11 +402,11 @@ test('limits: as the tenant profile says, and anew when it changes', async (t) =
     work.docs.push({ doc: doc({ collection: 'TENANT_PROFILE', id: 'profile 1', tenantId: system, body: { profileData: { configuration } } }) });
     await backend.commit(work);
   };
-  assert.deepEqual(await limits.of(TENANT), { maxExecutions: 0, defaultTtlMs: 0 });
+  assert.deepEqual(await limits.of(TENANT), UNLIMITED);
   await save({ maxRuleNodeExecutionsPerMessage: 50, defaultStorageTtlDays: 2 });
   const read = limits.of(TENANT);
   assert.ok(read instanceof Promise);
-  assert.deepEqual(limits.known(TENANT), { maxExecutions: 0, defaultTtlMs: 0 });
-  assert.deepEqual(await read, { maxExecutions: 50, defaultTtlMs: 172_800_000 });
+  assert.deepEqual(limits.known(TENANT), UNLIMITED);
+  assert.deepEqual(await read, { ...UNLIMITED, maxExecutions: 50, defaultTtlMs: 172_800_000 });
   assert.deepEqual([limits.of(TENANT), limits.known(TENANT)], [await read, await read]);
 });

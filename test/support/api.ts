@@ -65,7 +65,7 @@ const NOBODY: Control = {
     statistics: () => [],
   },
   chains: { problems: () => new Map(), settled: async () => {} },
-  devices: { activity() {}, connected() {}, disconnected() {} },
+  devices: { activity() {}, connected() {}, disconnected() {}, observed: async () => {} },
 };
 
 export async function startApi(options: { folder?: string; port?: number; jwtKey?: Buffer; now?: () => number } = {}): Promise<Api> {

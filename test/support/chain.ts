@@ -12,6 +12,7 @@ import { Registry } from '#engine/registry.ts';
 import { openBatchServices, type ServiceDeps } from '#engine/services/batch.ts';
 import { openEntityCache } from '#engine/services/entities.ts';
 import { openLimits } from '#engine/services/limits.ts';
+import { openEntityViews } from '#engine/services/views.ts';
 import { openSqliteBackend } from '#engine/store/sqlite.ts';
 import type { Doc } from '#engine/store.ts';
 import type { ChainMetadata, ChainNode, CompiledChain, DebugSettings } from '#engine/walk/chain.ts';
@@ -191,7 +192,16 @@ export async function openEngine(t: TestContext, options: EngineOptions = {}): P
   };
   const scripts = { check: async () => null, run: async () => [] };
   const services = openBatchServices({
-    ...{ store: backend.store, entities, limits, scripts, chains: lookup, downlinkTarget: () => null },
+    ...{
+      store: backend.store,
+      entities,
+      views: openEntityViews(backend),
+      devices: { observed: async () => {} },
+      limits,
+      scripts,
+      chains: lookup,
+      downlinkTarget: () => null,
+    },
     waiting: {
       notifyAttributes() {},
       callDevice: async () => ({ ok: false, error: 'NO_ACTIVE_CONNECTION' }),

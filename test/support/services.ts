@@ -3,9 +3,10 @@ import type { KeyValue, Value } from '#engine/json.ts';
 import type { Message } from '#engine/message.ts';
 import type { AnyNode, Emission, NodeInfo, Outcome, StartContext } from '#engine/node.ts';
 import type { Script, ScriptArgs, ScriptResult } from '#engine/script.ts';
-import type { Alarm, Services } from '#engine/services.ts';
-import type { Doc, Point } from '#engine/store.ts';
+import type { Alarm, DeviceCredentials, Services } from '#engine/services.ts';
+import type { Doc, Point, Relation } from '#engine/store.ts';
 import { mapConfiguration } from '#engine/walk/mapping.ts';
+import { inventory } from './inventory.ts';
 import { TENANT } from './message.ts';
 
 /** What a test lets the world hold before the node works. Keys are ids, or `id SCOPE` of attributes. */
@@ -16,6 +17,13 @@ export interface World {
   readonly docs?: Record<string, Doc>;
   readonly customers?: Record<string, string>;
   readonly related?: Services['relations']['search'];
+  /** By device id. */
+  readonly credentials?: Record<string, DeviceCredentials>;
+  readonly history?: Services['telemetry']['history'];
+  readonly relations?: readonly Relation[];
+  /** Ids of edges that everything is on. */
+  readonly edges?: readonly string[];
+  readonly report?: Services['deviceState']['report'];
   readonly push?: Services['downlinks']['push'];
   readonly call?: Services['rpc']['call'];
   readonly chains?: Partial<Services['chains']>;
@@ -50,6 +58,7 @@ export function services(world: World = {}) {
   const newId = () => `bbbbbbbb-0000-1000-8000-${String(++ids).padStart(12, '0')}`;
   const kept = { ...world.kept };
   const memory: Record<string, unknown> = { ...world.memory };
+  const docs: Record<string, Doc> = { ...world.docs };
   const all: Services = {
     kept: {
       list: async (nodeId, key) => kept[`${nodeId} ${key}`] ?? [],
@@ -67,6 +76,7 @@ export function services(world: World = {}) {
         did.push(['remember', key, value]);
       },
     },
+    credentials: { ofDevice: async (deviceId) => world.credentials?.[deviceId] ?? null },
     settings: { find: async (key) => world.settings?.[key] ?? null },
     attributes: {
       async find({ id }, scope, keys) {
@@ -81,7 +91,7 @@ export function services(world: World = {}) {
     telemetry: {
       latest: async ({ id }, keys) => new Map<string, Point>(Object.entries(world.latest?.[id] ?? {}).filter(([key]) => keys.includes(key))),
       save: (entity, ts, values, options) => void did.push(['save telemetry', entity.id, ts, Object.fromEntries(values), options]),
-      history: async () => new Map(),
+      history: world.history ?? (async () => new Map()),
     },
     alarms: {
       active: async (originator, type) =>
@@ -114,12 +124,12 @@ export function services(world: World = {}) {
       toJson: async ({ id, type }) => JSON.stringify({ id, type }),
     },
     entities: {
-      find: async ({ id }) => world.docs?.[id] ?? null,
-      byName: async (type, name) => Object.values(world.docs ?? {}).find((doc) => doc.collection === type && doc.name === name) ?? null,
+      find: async ({ id }) => docs[id] ?? null,
+      byName: async (type, name) => Object.values(docs).find((doc) => doc.collection === type && doc.name === name) ?? null,
       summary: async () => null,
       customerOf: async ({ id }) => world.customers?.[id] ?? null,
     },
-    relations: { find: async () => [], search: world.related ?? (async () => []), save() {}, remove() {} },
+    ...inventory(world, docs, did, NOW),
     scripts: {
       check: async ({ body }) => {
         return body.includes('((') ? { reason: 'compile', message: 'Unexpected end' } : null;
