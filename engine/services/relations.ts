@@ -3,10 +3,11 @@ import type { RelationsQuery, Services } from '#engine/services.ts';
 import type { Relation, Store } from '#engine/store.ts';
 import type { Work } from '#engine/work.ts';
 
-type Query = Parameters<Services['relations']['find']>[0];
+type Query = Parameters<Services['relations']['find']>[0] & { typeGroup?: string };
+type Find = (query: Query) => Promise<Relation[]>;
 
 export function relationServices(tenantId: string, work: Work, store: Pick<Store, 'relations'>): Services['relations'] {
-  const find = async (query: Query & { typeGroup?: string }): Promise<Relation[]> => {
+  const find: Find = async (query) => {
     const found = new Map((await store.relations(tenantId, query)).map((relation) => [keyOf(relation), relation]));
     for (const change of work.relations) {
       if (change.tenantId !== tenantId) continue;
@@ -23,46 +24,51 @@ export function relationServices(tenantId: string, work: Work, store: Pick<Store
   };
 }
 
-/** Over all relations of the group COMMON level by level; the filters choose which of what was found is given. */
-async function search(
-  root: EntityRef,
-  query: RelationsQuery,
-  find: (query: Query & { typeGroup?: string }) => Promise<Relation[]>,
-): Promise<EntityRef[]> {
-  const forward = query.direction === 'FROM';
-  const seen = new Set([root.id]);
+/** A search ends somewhere, whatever it is let loose on. */
+const MOST = 50_000;
+
+/**
+ * Over all relations of the group COMMON, level by level; the filters choose among what was found, they do not steer the way. What an entity is reached by counts,
+ * so the root itself is found where a circle leads back to it. A relation behind which nothing was reached is one of the last level.
+ */
+async function search(root: EntityRef, query: RelationsQuery, find: Find): Promise<EntityRef[]> {
+  const { direction, maxLevel, fetchLastLevelOnly } = query;
+  const far = (relation: Relation): EntityRef => (direction === 'FROM' ? relation.to : relation.from);
+  const next = (entity: EntityRef) => find({ ...(direction === 'FROM' ? { from: entity } : { to: entity }), typeGroup: 'COMMON' });
+  const visited = new Set([root.id]);
   const found = new Map<string, EntityRef>();
-  let level = [root];
-  for (let depth = 1; level.length > 0 && (query.maxLevel <= 0 || depth <= query.maxLevel); depth++) {
-    const next: EntityRef[] = [];
-    for (const entity of level) {
-      for (const relation of await find(forward ? { from: entity, typeGroup: 'COMMON' } : { to: entity, typeGroup: 'COMMON' })) {
-        const other = forward ? relation.to : relation.from;
-        const isLast = !query.fetchLastLevelOnly || depth === query.maxLevel || (await isLeaf(other, forward, find));
-        if (isLast && isWanted(relation, other, query)) found.set(other.id, other);
-        if (seen.has(other.id)) continue;
-        seen.add(other.id);
-        next.push(other);
+  let steps = 0;
+  let level = await next(root);
+  for (let depth = 1; level.length > 0 && steps < MOST; depth++) {
+    const isDeepest = maxLevel > 0 && depth >= maxLevel;
+    const below: Relation[] = [];
+    for (const relation of level) {
+      const entity = far(relation);
+      let isLast = true;
+      if (!isDeepest && !visited.has(entity.id)) {
+        visited.add(entity.id);
+        const relations = await next(entity);
+        isLast = relations.length === 0;
+        below.push(...relations);
       }
+      if ((isLast || !fetchLastLevelOnly) && isWanted(relation, entity, query) && !found.has(entity.id)) found.set(entity.id, entity);
     }
-    level = next;
+    steps += level.length;
+    level = below;
   }
   return [...found.values()];
 }
 
-const isLeaf = async (entity: EntityRef, forward: boolean, find: (query: Query & { typeGroup?: string }) => Promise<Relation[]>): Promise<boolean> =>
-  (await find(forward ? { from: entity, typeGroup: 'COMMON' } : { to: entity, typeGroup: 'COMMON' })).length === 0;
-
-const isWanted = (relation: Relation, other: EntityRef, { filters }: RelationsQuery): boolean =>
+const isWanted = ({ type }: Relation, { entityType }: EntityRef, { filters }: RelationsQuery): boolean =>
   filters.length === 0 ||
   filters.some(
-    ({ relationType, entityTypes, negate }) =>
-      (relation.type === relationType) !== (negate ?? false) && (entityTypes.length === 0 || entityTypes.includes(other.entityType)),
+    ({ relationType, entityTypes }) =>
+      (relationType === '' || relationType === type) && (entityTypes.length === 0 || entityTypes.includes(entityType)),
   );
 
 const keyOf = ({ from, to, type, typeGroup }: Relation): string => JSON.stringify([from.id, to.id, type, typeGroup]);
 
-const isAsked = ({ from, to, type, typeGroup }: Relation, query: Query & { typeGroup?: string }): boolean =>
+const isAsked = ({ from, to, type, typeGroup }: Relation, query: Query): boolean =>
   (!query.from || query.from.id === from.id) &&
   (!query.to || query.to.id === to.id) &&
   (!query.type || query.type === type) &&

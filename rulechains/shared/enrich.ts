@@ -9,7 +9,7 @@ export function checkFetchTo(fetchTo: string | null): void {
 }
 
 /** Before anything is read: @throws when values are to go into data that is no object. */
-export function checkTarget(message: Message, fetchTo: FetchTo): void {
+export function checkTarget(message: Message, fetchTo: string | null): void {
   if (fetchTo === 'DATA' && !isJsonObject(json(message))) throw new Error('Message body is not an object!');
 }
 
@@ -22,4 +22,17 @@ export function enriched(message: Message, fetchTo: FetchTo, values: readonly (r
   return withChanges(message, {
     metadata: Object.fromEntries([...Object.entries(message.metadata), ...values.map(([key, value]) => [key, plainText(value)] as const)]),
   });
+}
+
+/**
+ * Upgrade of nodes that once had a flag for it. @param ifTrue what the flag `key` meant when it was true, `ifFalse` when it was false.
+ * @throws Error when the flag is missing or is no flag (rule-nodes §1.5).
+ */
+export function toFetchTo(old: Record<string, unknown>, key: string, ifTrue: FetchTo, ifFalse: FetchTo): Record<string, unknown> {
+  const { [key]: flag, ...config } = old;
+  if (flag === undefined) throw new Error(`property to update: '${key}' does not exist in configuration.`);
+  if (String(flag) !== 'true' && String(flag) !== 'false') {
+    throw new Error(`property to update: '${key}' has unexpected value: ${String(flag)}. Allowed values: true or false!`);
+  }
+  return { ...config, fetchTo: String(flag) === 'true' ? ifTrue : ifFalse };
 }

@@ -1,4 +1,5 @@
 import { type TNull, type TSchema, type TUnion, Type } from 'typebox';
+import { ENTITY_TYPES } from '#engine/message.ts';
 import { Config } from '#engine/schema.ts';
 
 /** Fields and shapes that configurations of several nodes have. */
@@ -31,19 +32,24 @@ export const fetchTo = nullable(Type.Enum(['DATA', 'METADATA']), {
   description: 'Data takes the values with their JSON types and must be an object; metadata takes them as text.',
 });
 
+export const direction = nullable(Type.Enum(['FROM', 'TO']), { title: 'Direction', description: 'From the originator, or to it.' });
+
 /** The relation search that several nodes configure. */
 export const relationsQuery = (text: FieldText) =>
   nullable(
     Type.Object({
-      direction: nullable(Type.Enum(['FROM', 'TO']), { title: 'Direction', description: 'From the originator, or to it.' }),
+      direction,
       maxLevel: Type.Integer({ title: 'Levels', description: 'How far the search goes; 0 has no limit.' }),
       fetchLastLevelOnly: Type.Boolean({ title: 'Last level only', description: 'Leaves out what is found on the way.' }),
       filters: nullable(
         Type.Array(
           Type.Object({
-            relationType: nullable(Type.String(), { title: 'Relation type', description: 'As the relation was saved, for example Contains.' }),
-            entityTypes: texts({ title: 'Entity types', description: 'Empty: every type.' }),
-            negate: Type.Boolean({ title: 'Not', description: 'Takes all relation types but this one.' }),
+            relationType: nullable(Type.String(), {
+              title: 'Relation type',
+              description: 'As the relation was saved, for example Contains; empty: every type.',
+            }),
+            entityTypes: nullable(Type.Array(Type.Enum([...ENTITY_TYPES])), { title: 'Entity types', description: 'Empty: every type.' }),
+            negate: Type.Boolean({ title: 'Not', description: 'Kept for old files; the search does not look at it.', advanced: true }),
           }),
         ),
         { title: 'Filters', description: 'A relation that fits one of them is followed. None: every relation.' },
