@@ -61,8 +61,8 @@ export interface Queue {
   /** Pending downlinks that are over their time become EXPIRED and are counted. Returns how many. */
   expireDownlinks(now: number): Promise<number>;
 
-  /** Messages in lanes, held and delayed, and age of the oldest in ms: for back pressure, `/metrics` and the status. */
-  depth(): { messages: number; held: number; delayed: number; oldestMs: number };
+  /** Messages in lanes, held, delayed and kept, and age of the oldest in the lanes in ms: for back pressure, `/metrics` and the status. */
+  depth(): { messages: number; held: number; delayed: number; kept: number; oldestMs: number };
   /** Where messages are dispatched as jobs: those of this process since its start. */
   jobs?(): JobCounts;
 }

@@ -1,7 +1,7 @@
 import { AppError, ConfigError } from './errors.ts';
 import type { Sample, Value } from './json.ts';
 import type { EntityRef, Message } from './message.ts';
-import type { Counter, DeadLetter, Doc, Downlink, EventRow, Relation } from './store.ts';
+import type { Counter, DeadLetter, Doc, Downlink, EventRow, Kept, Relation } from './store.ts';
 import type { AttributeWrite } from './work.ts';
 
 /**
@@ -30,6 +30,9 @@ export interface Records {
   held: { readonly notBefore: number; readonly message: Message };
   /** In the order in which they were written, where it matters: those that are due at the same moment. */
   delayed: { readonly dueAt: number; readonly message: Message };
+  /** Of two, the one with the lower `seq` was kept first. `movedAt`: when its reason was written; null: never. */
+  kept: { readonly seq: number; readonly kept: Kept; readonly movedAt: number | null };
+  nodeState: { readonly tenantId: string; readonly nodeId: string; readonly key: string; readonly value: unknown };
 }
 
 export interface LatestValue {
@@ -51,6 +54,8 @@ export const KIND_NAMES: Readonly<Record<Kind, string>> = {
   waiting: 'waiting messages',
   held: 'held messages',
   delayed: 'delayed messages',
+  kept: 'kept messages',
+  nodeState: 'states of rule nodes',
   event: 'events',
   history: 'history rows',
 };

@@ -46,6 +46,7 @@ function watchEngine(register: Registry, { backend, scripts }: Pick<ApiContext, 
   depth('fieldbridge_lane_messages', 'Messages that wait in lanes.', (queue) => queue.messages);
   depth('fieldbridge_held_messages', 'Messages that wait for another try, with those behind them.', (queue) => queue.held);
   depth('fieldbridge_delayed_messages', 'Messages that are not due yet.', (queue) => queue.delayed);
+  depth('fieldbridge_kept_messages', 'Messages that stay at a rule node: what it waits with, and what is to be sent.', (queue) => queue.kept);
   depth('fieldbridge_oldest_message_seconds', 'Age of the oldest message that waits.', (queue) => queue.oldestMs / 1000);
   if (backend.queue.jobs) watchJobs(register, () => backend.queue.jobs!());
 

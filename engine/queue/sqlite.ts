@@ -2,10 +2,11 @@ import type { Message } from '#engine/message.ts';
 import type { Batch, Queue } from '#engine/queue.ts';
 import type { Database } from '#engine/store/sqlite/database.ts';
 import type { Numbers } from '#engine/store/sqlite/numbers.ts';
-import type { Downlink } from '#engine/store.ts';
+import type { Downlink, Kept } from '#engine/store.ts';
 import { Work } from '#engine/work.ts';
 import { Delayed } from './sqlite/delayed.ts';
 import { Downlinks } from './sqlite/downlinks.ts';
+import { KeptMessages } from './sqlite/kept.ts';
 import { Lanes } from './sqlite/lanes.ts';
 import type { Pass } from './sqlite/pass.ts';
 
@@ -23,6 +24,7 @@ export interface SqliteQueueOptions {
 export class SqliteQueue implements Queue {
   readonly lanes: number;
   readonly downlinks: Downlinks;
+  readonly kept: KeptMessages;
   private readonly waiting: Lanes;
   private readonly delayed: Delayed;
   private readonly now: () => number;
@@ -39,6 +41,7 @@ export class SqliteQueue implements Queue {
       return commit(work);
     });
     this.delayed = new Delayed(db, numbers, now, () => commit((pass) => this.waiting.append(this.delayed.takeDue(pass), pass)));
+    this.kept = new KeptMessages(db, numbers, lanes);
     this.downlinks = new Downlinks(db, numbers, now, commit, pendingLimit);
   }
 
@@ -47,6 +50,7 @@ export class SqliteQueue implements Queue {
     for (const batch of work.done) this.waiting.done(batch, pass);
     if (work.held.length > 0) this.waiting.hold(work, pass);
     if (work.delayed.length > 0) this.delayed.add(work.delayed, pass);
+    if (work.kept.length + work.keptMoves.length + work.keptRemovals.length > 0) this.kept.write(work, pass);
     if (work.downlinks.length > 0) this.downlinks.add(work.downlinks, pass);
     if (work.downlinkMoves.length > 0) this.downlinks.move(work.downlinkMoves, pass);
   }
@@ -66,6 +70,10 @@ export class SqliteQueue implements Queue {
 
   giveBack(batch: Batch): void {
     this.waiting.giveBack(batch);
+  }
+
+  sends(lane: number, query: { after?: string; max: number }): Promise<Kept[]> {
+    return this.kept.sends(lane, query);
   }
 
   mark(): number {
@@ -96,12 +104,13 @@ export class SqliteQueue implements Queue {
     return this.downlinks.expire(now);
   }
 
-  depth(): { messages: number; held: number; delayed: number; oldestMs: number } {
+  depth(): { messages: number; held: number; delayed: number; kept: number; oldestMs: number } {
     const oldestAt = this.waiting.oldestAt();
     return {
       messages: this.waiting.count,
       held: this.waiting.held.count,
       delayed: this.delayed.count,
+      kept: this.kept.count,
       oldestMs: oldestAt === null ? 0 : Math.max(0, this.now() - oldestAt),
     };
   }

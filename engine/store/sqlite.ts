@@ -12,8 +12,9 @@ import { readDeadLetter, readDeadLetters, writeDeadLetters } from './sqlite/dead
 import { DocReads, purgeAlarms, writeDocs } from './sqlite/docs.ts';
 import { Events } from './sqlite/events.ts';
 import { readLedger, writeCounts } from './sqlite/ledger.ts';
+import { readNodeState, writeNodeStates } from './sqlite/node-states.ts';
 import { Numbers } from './sqlite/numbers.ts';
-import { sweepPurged } from './sqlite/purged.ts';
+import { purgeTenant, sweepPurged, sweepTenants } from './sqlite/purged.ts';
 import { purgeRelations, readRelations, writeRelations } from './sqlite/relations.ts';
 import { startSweep } from './sqlite/sweep.ts';
 import { Telemetry } from './sqlite/telemetry.ts';
@@ -65,7 +66,8 @@ export async function openSqliteBackend(options: SqliteOptions): Promise<Backend
 function sizeOf(step: Step): number {
   if (typeof step === 'function') return STEP_ROWS;
   if (step.telemetryRemovals.length > 0) return Number.POSITIVE_INFINITY;
-  return step.telemetry.length + step.messages.length + step.events.length + step.docs.length + 1;
+  const { telemetry, messages, events, docs, kept, keptRemovals, nodeStates } = step;
+  return telemetry.length + messages.length + events.length + docs.length + kept.length + keptRemovals.length + nodeStates.length + 1;
 }
 
 /** The number of lanes decides which lane a message is in: it can not change under messages that wait. */
@@ -118,6 +120,7 @@ function compose(
         if (step.relations.length > 0) writeRelations(db, step.relations);
         if (step.events.length + step.eventRemovals.length > 0) events.write(step);
         if (step.deadLetters.length + step.deadLetterRemovals.length > 0) writeDeadLetters(db, step);
+        if (step.nodeStates.length > 0) writeNodeStates(db, numbers, step.nodeStates);
         telemetry.write(step.telemetry, attempt);
         for (const removal of step.telemetryRemovals) telemetry.remove(removal, attempt);
         queue.apply(step, attempt);
@@ -125,6 +128,7 @@ function compose(
           purgeRelations(db, tenantId, entity);
           purgeAlarms(db, tenantId, entity.id, attempt.changes);
           queue.purge(tenantId, entity.id, attempt);
+          if (entity.entityType === 'TENANT') purgeTenant(db, entity.id);
           const retired = numbers.retireEntity(tenantId, entity);
           if (retired !== null) telemetry.purge(retired, attempt);
         }
@@ -146,7 +150,7 @@ function compose(
   }
 
   const stopSweep = startSweep({
-    sweeps: [() => sweepPurged(db), (at) => telemetry.sweep(at), (at) => events.sweep(at)],
+    sweeps: [() => sweepPurged(db), (_, attempt) => sweepTenants(db, queue.kept, attempt), (at) => telemetry.sweep(at), (at) => events.sweep(at)],
     commit: (step) => committer.commit(step),
     now,
     everyMs: sweepMs,
@@ -189,6 +193,9 @@ function store(db: Database, numbers: Numbers, telemetry: Telemetry, events: Eve
     downlinks: async (tenantId, entityId, page, pageSize) => queue.downlinks.page(tenantId, entityId, page, pageSize),
     deadLetter: async (tenantId, id) => readDeadLetter(db, tenantId, id),
     deadLetters: async (tenantId, owner, page, pageSize) => readDeadLetters(db, tenantId, owner, page, pageSize),
+    kept: (tenantId, nodeId, query) => queue.kept.read(tenantId, nodeId, query),
+    keptSummary: async (tenantId, nodeId, key) => queue.kept.summary(tenantId, nodeId, key),
+    nodeState: async (tenantId, nodeId, key) => readNodeState(db, numbers, tenantId, nodeId, key),
     ledger: async (tenantId, owner) => readLedger(db, numbers, tenantId, owner),
     everyDoc: (collection) => docs.everyDoc(collection),
   };

@@ -4,6 +4,7 @@ import { type EntityRef, NULL_ID } from '#engine/message.ts';
 import { type Backend, laneOf } from '#engine/queue.ts';
 import type { Counter } from '#engine/store.ts';
 import { KINDS, type Kind, type RecordPage, type Records, type Source } from '#engine/transfer.ts';
+import type { Work } from '#engine/work.ts';
 import { commit, device, doc, downlink, message, take } from './backend.ts';
 
 const DAY_MS = 86_400_000;
@@ -145,6 +146,21 @@ async function fillQueue(backend: Backend, tenantId: string, integrationId: stri
   await commit(backend, (work) => {
     const step = { tenantId, integrationId, id: sent.id, ts: now };
     work.downlinkMoves.push({ ...step, state: 'CONVERTED', reason: null }, { ...step, state: 'SENT', reason: 'QoS 1' });
+  });
+  const nodes = [newId(), newId()];
+  const keep = (work: Work, kind: 'own' | 'send', data: string, nodeId = nodes[0]!): void => {
+    const kept = message(tenantId, first, data, { owner: integrationId, at: { chainId: newId(), nodeId, labels: null } });
+    work.kept.push({ message: kept, nodeId, kind, key: `${kind} "\u0001`, keptAt: now, attempts: 0, reason: null });
+  };
+  await commit(backend, (work) => {
+    for (const kind of ['own', 'send', 'own'] as const) keep(work, kind, `${kind} of one`);
+    for (const key of ['a', 'a.b/$c']) work.nodeStates.push({ tenantId, nodeId: nodes[0]!, key, value: { 'a.b': [null, 1.5, 'ü'] } });
+  });
+  await commit(backend, (work) => {
+    keep(work, 'send', 'failed', nodes[1]);
+    const { message: failed, nodeId } = work.kept[0]!;
+    work.keptMoves.push({ tenantId, nodeId, messageId: failed.id, attempts: 3, reason: 'no answer' });
+    work.nodeStates.push({ tenantId: newId(), nodeId: nodes[1]!, key: 'a', value: 'of another tenant' });
   });
   await backend.queue.takePending(integrationId, [first.id]);
   // The taken one is not replaced: both wait when it is not heard of again.

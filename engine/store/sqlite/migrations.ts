@@ -74,4 +74,25 @@ CREATE INDEX downlinks_slot ON downlinks (integrationId, entityId, seq) WHERE st
 CREATE INDEX downlinks_expiry ON downlinks (expiresAt) WHERE state IN ('QUEUED', 'CONVERTED');
 `,
   },
+  {
+    version: 2,
+    sql: `
+-- In the order in which they were kept; \`node\` is a number of \`owners\`. \`sendLane\` null: the node itself looks after it.
+CREATE TABLE kept (
+  seq INTEGER PRIMARY KEY, node INTEGER NOT NULL, key TEXT NOT NULL, messageId TEXT NOT NULL, sendLane INTEGER, owner INTEGER NOT NULL,
+  keptAt INTEGER NOT NULL, attempts INTEGER NOT NULL, reason TEXT, movedAt INTEGER, message TEXT NOT NULL);
+CREATE UNIQUE INDEX kept_message ON kept (messageId, node);
+-- The row's seq is in each of them, behind what is named here: so they give the order, too.
+CREATE INDEX kept_node ON kept (node);
+CREATE INDEX kept_key ON kept (node, key);
+CREATE INDEX kept_lane ON kept (sendLane) WHERE sendLane IS NOT NULL;
+CREATE INDEX kept_owner ON kept (owner);
+CREATE INDEX kept_moved ON kept (node, movedAt) WHERE movedAt IS NOT NULL;
+CREATE INDEX kept_key_moved ON kept (node, key, movedAt) WHERE movedAt IS NOT NULL;
+-- What rule nodes remember: goes with its node, like everything under a number of \`entities\`.
+CREATE TABLE node_states (entity INTEGER NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL, PRIMARY KEY (entity, key)) WITHOUT ROWID;
+-- Deleted tenants: a sweep removes what nodes still keep for them.
+CREATE TABLE purged_tenants (tenantId TEXT PRIMARY KEY) WITHOUT ROWID;
+`,
+  },
 ];

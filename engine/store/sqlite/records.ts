@@ -3,6 +3,7 @@ import type { KeyValue } from '#engine/json.ts';
 import { ATTRIBUTE_SCOPES, type EntityRef } from '#engine/message.ts';
 import { decodeMessage, encodeMessage } from '#engine/queue/messages.ts';
 import { type DownlinkRow, toDownlink } from '#engine/queue/sqlite/downlinks.ts';
+import { KEPT_COLUMNS, KEPT_FROM, type KeptRow, putKept, toKept } from '#engine/queue/sqlite/kept.ts';
 import { ROW_MESSAGES } from '#engine/queue/sqlite/lanes.ts';
 import { laneOf } from '#engine/queue.ts';
 import type { Counter } from '#engine/store.ts';
@@ -16,6 +17,7 @@ import type { Database, Row } from './database.ts';
 import { type DeadLetterRow, toDeadLetter, writeDeadLetters } from './dead-letters.ts';
 import { COLUMNS, putDoc, toDoc } from './docs.ts';
 import { writeCounts } from './ledger.ts';
+import { writeNodeStates } from './node-states.ts';
 import type { Numbers } from './numbers.ts';
 import { putRelation, type RelationRow, toRelation } from './relations.ts';
 
@@ -59,10 +61,10 @@ function keyed<K extends Kind>(
   return { columns: '*', from, key: Object.keys(key), start: Object.values(key), filter: ALL, count: 'count(*)', ...rest };
 }
 
-/** Two processes may have given the same place to two downlinks, which says that it does not matter who is first. */
-function freeSeq(db: Database, seq: number): number {
+/** Two processes may have given the same place to two, which says that it does not matter who is first. */
+function freeSeq(db: Database, table: 'downlinks' | 'kept', seq: number): number {
   let free = seq;
-  while (db.get('SELECT 1 FROM downlinks WHERE seq = ?', free)) free++;
+  while (db.get(`SELECT 1 FROM ${table} WHERE seq = ?`, free)) free++;
   return free;
 }
 
@@ -164,7 +166,7 @@ export const TABLES: { readonly [K in Kind]: Table<K> } = {
           db.run(
             `INSERT INTO downlinks (seq, id, owner, tenantId, integrationId, entityType, entityId, createdTime, delivery, policy, expiresAt, state, history, message)
            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-            ...[freeSeq(db, seq), id, numbers.owner(tenantId, integrationId), tenantId, integrationId, entity.entityType, entity.id],
+            ...[freeSeq(db, 'downlinks', seq), id, numbers.owner(tenantId, integrationId), tenantId, integrationId, entity.entityType, entity.id],
             ...[createdTime, delivery, policy, expiresAt, state, JSON.stringify(history), encodeMessage(message)],
           );
         }
@@ -226,6 +228,30 @@ export const TABLES: { readonly [K in Kind]: Table<K> } = {
             ...[before + 1 + index, numbers.owner(message.tenantId, message.owner), dueAt, encodeMessage(message)],
           );
       },
+    },
+  ),
+  kept: keyed(
+    KEPT_FROM,
+    { seq: 0 },
+    {
+      columns: `${KEPT_COLUMNS}, movedAt`,
+      filter: `owners.tenantId NOT IN (SELECT tenantId FROM purged_tenants) AND ${ALL}`,
+      toRecords: (row) => [{ seq: number(row, 'seq'), kept: toKept(row as unknown as KeptRow), movedAt: row['movedAt'] as number | null }],
+      write(records, _before, { db, numbers, lanes }) {
+        for (const { seq, kept, movedAt } of records) putKept(db, numbers, lanes, freeSeq(db, 'kept', seq), kept, movedAt);
+      },
+    },
+  ),
+  nodeState: keyed(
+    'node_states',
+    { entity: 0, key: '' },
+    {
+      filter: `${LIVE} AND ${ALL}`,
+      toRecords(row, context) {
+        const { tenantId, entity } = context.entity(number(row, 'entity'));
+        return [{ tenantId, nodeId: entity.id, key: text(row, 'key'), value: JSON.parse(text(row, 'value')) as unknown }];
+      },
+      write: (states, _before, { db, numbers }) => writeNodeStates(db, numbers, [...states]),
     },
   ),
   event: keyed(

@@ -8,7 +8,7 @@ export function startSweep({
   everyMs,
 }: {
   /** Each removes some, in the running transaction, and says whether there is more. */
-  readonly sweeps: readonly ((now: number) => boolean)[];
+  readonly sweeps: readonly ((now: number, attempt: Attempt) => boolean)[];
   readonly commit: (step: (attempt: Attempt) => void) => Promise<void>;
   readonly now: () => number;
   readonly everyMs: number;
@@ -19,8 +19,8 @@ export function startSweep({
     for (const sweep of sweeps) {
       let more = true;
       while (more && !stopped) {
-        await commit(() => {
-          more = sweep(now());
+        await commit((attempt) => {
+          more = sweep(now(), attempt);
         });
       }
     }
