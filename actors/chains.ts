@@ -2,7 +2,7 @@ import { type ActorRefFrom, createActor, waitFor } from 'xstate';
 import type { Control } from '#engine/control.ts';
 import type { Message } from '#engine/message.ts';
 import type { Backend, Change } from '#engine/queue.ts';
-import type { EntityCache } from '#engine/services/entities.ts';
+import { type EntityCache, NO_DEFAULTS, type ProfileDefaults } from '#engine/services/entities.ts';
 import type { Services } from '#engine/services.ts';
 import type { ChainMetadata, CompiledChain, CompiledNode } from '#engine/walk/chain.ts';
 import { type CompileDeps, startChain, stopChain } from '#engine/walk/compile.ts';
@@ -33,20 +33,22 @@ const RETRY_MS = 1000;
 export function createChains({ backend, entities, compile, now }: ChainsOptions): ChainLookup &
   Control['chains'] & {
     forTenant(tenantId: string): Services['chains'];
+    /** Name of the queue that a message is in: its own, else that of its originator's profile. null: Main. */
+    queueOf(message: Message): string | null | Promise<string | null>;
     start(): Promise<void>;
     stop(): void;
   } {
   const entries = new Map<string, Entry>();
   const roots = new Map<string, string>();
-  /** Device or asset id → default chain of its profile. */
-  const defaults = new Map<string, string | null>();
+  /** By device or asset id. */
+  const defaults = new Map<string, ProfileDefaults>();
   let changes = 0;
   let unsubscribe = () => {};
   let stopped = false;
 
   const forTenant = (tenantId: string): Services['chains'] => ({
     exists: (chainId) => entries.get(chainId)?.tenantId === tenantId,
-    defaultOf: (entity) => entities.defaultChain(tenantId, entity),
+    defaultOf: async (entity) => (await entities.defaultsOf(tenantId, entity)).chainId,
   });
   const deps: CompileDeps = { ...compile, chains: forTenant, entities: (tenantId) => entities.of(tenantId), commit: (work) => backend.commit(work) };
 
@@ -140,20 +142,20 @@ export function createChains({ backend, entities, compile, now }: ChainsOptions)
   }
 
   /** Answers at once when it is known, so that a message on the hot path waits for nothing. */
-  function defaultOf(message: Message): string | null | Promise<string | null> {
+  function defaultsOf(message: Message): ProfileDefaults | Promise<ProfileDefaults> {
     const { originator } = message;
-    if (originator.entityType !== 'DEVICE' && originator.entityType !== 'ASSET') return null;
+    if (originator.entityType !== 'DEVICE' && originator.entityType !== 'ASSET') return NO_DEFAULTS;
     const known = defaults.get(originator.id);
-    return known !== undefined ? known : findDefault(message);
+    return known ?? findDefaults(message);
   }
 
-  async function findDefault({ tenantId, originator, type, data }: Message): Promise<string | null> {
-    if (type === 'ENTITY_DELETED') return entities.defaultChainOf(tenantId, originator, bodyOf(data));
+  async function findDefaults({ tenantId, originator, type, data }: Message): Promise<ProfileDefaults> {
+    if (type === 'ENTITY_DELETED') return entities.defaultsOf(tenantId, originator, bodyOf(data));
     const before = changes;
-    const chainId = await entities.defaultChain(tenantId, originator);
+    const found = await entities.defaultsOf(tenantId, originator);
     if (defaults.size >= CACHED_ENTITIES) defaults.clear();
-    if (changes === before) defaults.set(originator.id, chainId);
-    return chainId;
+    if (changes === before) defaults.set(originator.id, found);
+    return found;
   }
 
   const orRoot = (tenantId: string, chainId: string | null): CompiledChain | undefined => {
@@ -166,10 +168,13 @@ export function createChains({ backend, entities, compile, now }: ChainsOptions)
     get: chainOf,
     root: (tenantId) => orRoot(tenantId, null),
     entry(message) {
-      const chainId = defaultOf(message);
-      return chainId === null || typeof chainId === 'string'
-        ? orRoot(message.tenantId, chainId)
-        : chainId.then((found) => orRoot(message.tenantId, found));
+      const found = defaultsOf(message);
+      return found instanceof Promise ? found.then(({ chainId }) => orRoot(message.tenantId, chainId)) : orRoot(message.tenantId, found.chainId);
+    },
+    queueOf(message) {
+      if (message.queueName !== null) return message.queueName;
+      const found = defaultsOf(message);
+      return found instanceof Promise ? found.then(({ queueName }) => queueName) : found.queueName;
     },
     problems(tenantId, chainId) {
       const problems = new Map<string, string>();

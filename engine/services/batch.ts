@@ -65,6 +65,7 @@ export const openBatchServices =
     const build = (tenantId: string): Services => {
       const entities = deps.entities.of(tenantId, docs);
       const relations = relationServices(tenantId, work, deps.store);
+      const inventory = inventoryServices(tenantId, work, docs, { ...deps, limits: () => deps.limits.known(tenantId) });
       const enqueue = (message: Message): void => {
         // Into the chain of its originator from the start, as a message that was nowhere before.
         const fresh = withChanges(message, { at: null, stack: [], effect: false, attempts: 0 });
@@ -83,8 +84,8 @@ export const openBatchServices =
         }),
         alarms: alarmServices(tenantId, work, alarms, { ...deps, entities, assignee: (userId) => assigneeOf(deps, tenantId, userId) }),
         relations,
-        groups: groupServices(tenantId, work, { store: deps.store, pending: docs, relations, enqueue, now: deps.now }),
-        inventory: inventoryServices(tenantId, work, docs, { ...deps, limits: () => deps.limits.known(tenantId) }),
+        groups: groupServices(tenantId, work, { store: deps.store, pending: docs, relations, inventory, enqueue, now: deps.now }),
+        inventory,
         views: { of: (entity) => deps.views.of(tenantId, entity) },
         edges: edgeServices(tenantId, deps.store, entities),
         deviceState: { report: (deviceId, event, at) => deps.devices.observed(tenantId, deviceId, event, at) },

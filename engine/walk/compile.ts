@@ -66,6 +66,8 @@ export async function startChain(doc: Doc, metadata: ChainMetadata, deps: Compil
   }
   for (const [index, node] of built.entries()) node.targets = targets[index]!;
   const sorted = order.map((index) => built[index]!);
+  // Whoever reads entities waits for its turn only where a node of the chain changes them.
+  if (built.some(({ touches }) => (touches & ENTITIES_BIT) !== 0)) for (const node of built) if (readsEntities(node)) node.touches |= ENTITIES_BIT;
   for (const node of sorted.toReversed()) {
     for (const links of node.targets.values()) for (const { target } of links) node.behind |= target.reach;
     node.reach |= node.touches | node.behind;
@@ -163,9 +165,15 @@ const SERVICE_BITS: Readonly<Record<string, number>> = {
   rest: 64,
   kept: 128,
   memory: 256,
+  inventory: 1024,
+  groups: 1024,
 };
 const EXTERNAL_BIT = 512;
-const EVERYTHING = 1023;
+const ENTITIES_BIT = 1024;
+const EVERYTHING = 2047;
+
+const readsEntities = ({ definition }: Pick<CompiledNode, 'definition'>): boolean =>
+  ((definition?.needs ?? []) as readonly string[]).includes('entities');
 
 /** What a node reads or changes, where the order of two messages could be told afterwards. */
 function bitsOf(definition: AnyNode): number {

@@ -39,11 +39,11 @@ export function nodeEvent(
 
 /** A node was started, or could not be and why. */
 export function lifecycleEvent(
-  { info, problem }: CompiledNode,
+  { info, problem, definition }: CompiledNode,
   event: 'STARTED' | 'UPDATED',
   { newId, now, server }: { newId(): string; now(): number; readonly server: string },
 ): EventRow {
-  const body = { server, event, success: problem === null, error: problem ?? '' };
+  const body = { server, event, success: problem === null, error: problem ?? definition?.notice ?? '' };
   return { id: newId(), tenantId: info.tenantId, entity: { entityType: 'RULE_NODE', id: info.id }, type: 'LC_EVENT', createdTime: now(), body };
 }
 

@@ -1,8 +1,11 @@
-import { AppError, errorText } from '#engine/errors.ts';
+import { AppError, Duplicate, errorText, VersionConflict } from '#engine/errors.ts';
 import type { Batch, Queue } from '#engine/queue.ts';
 import { Work } from '#engine/work.ts';
 import { bury } from './emit.ts';
 import type { Runner } from './run.ts';
+
+/** Times that a batch runs again because others wrote the same; each time at least one of them is through. */
+const MOST_CONFLICTS = 20;
 
 export interface LaneDeps {
   readonly queue: Pick<Queue, 'take' | 'giveBack'>;
@@ -61,15 +64,21 @@ export function workLane(lane: number, deps: LaneDeps): Lane {
   };
 
   const finish = async (batch: Batch): Promise<void> => {
-    for (let count = batch.messages.length; ; count = Math.ceil(count / 2)) {
+    let conflicts = 0;
+    for (let count = batch.messages.length; ; ) {
       try {
         await workOn(batch, count);
         return;
       } catch (cause) {
+        // Another lane was faster with the same name or the same document: what it made is found now. Content that can never be stored comes to its turn below.
+        if (isConflict(cause) && conflicts++ < MOST_CONFLICTS) continue;
         // A batch that was accounted already has no culprit in it: the queue finds out what of it is left.
         if (cause instanceof AppError && (cause.retry !== 'never' || cause.code === 'stale-batch')) throw cause;
         log.error({ lane, messages: count, err: cause }, count > 1 ? 'a batch failed and is made smaller' : 'a message can not be run');
-        if (count > 1) continue;
+        if (count > 1) {
+          count = Math.ceil(count / 2);
+          continue;
+        }
         const culprit = batch.messages[0]!;
         const work = new Work();
         bury(work, culprit, errorText(cause), null, deps);
@@ -103,3 +112,5 @@ export function workLane(lane: number, deps: LaneDeps): Lane {
     },
   };
 }
+
+const isConflict = (cause: unknown): boolean => cause instanceof Duplicate || cause instanceof VersionConflict;

@@ -1,6 +1,7 @@
 import type { Fate, Step } from '#engine/capture/trace.ts';
 import { type Message, type StackFrame, withChanges } from '#engine/message.ts';
 import type { CompiledChain, CompiledNode } from './chain.ts';
+import type { QueuePolicy } from './policy.ts';
 
 /** All messages of a batch that came with one originator: among them order is kept. */
 export interface Flow {
@@ -41,6 +42,8 @@ export interface Trip {
   readonly parent: Trip | null;
   executions: number;
   effect: boolean;
+  /** Of its queue. */
+  readonly policy: QueuePolicy;
   acknowledged: boolean;
   /** Where it stands; null when its walk is over. */
   frame: Frame | null;

@@ -88,7 +88,7 @@ export class Visit {
     if (limit === 0 || !over) return trips;
     return trips.filter((trip) => {
       if (trip.executions <= limit) return true;
-      this.walk.fail(trip, this.node, `Message is processed by more than ${limit} rule nodes!`);
+      this.walk.bury(trip, this.node, `Message is processed by more than ${limit} rule nodes!`);
       return false;
     });
   }

@@ -1,5 +1,5 @@
 import { type Fate, noteCreated, type Step, type Trace } from '#engine/capture/trace.ts';
-import { type AppError, errorText, isPassing } from '#engine/errors.ts';
+import { type AppError, errorText, isPassing, Timeout } from '#engine/errors.ts';
 import { type Message, type StackFrame, withChanges } from '#engine/message.ts';
 import type { Emission, Outcome } from '#engine/node.ts';
 import { type Batch, laneOf } from '#engine/queue.ts';
@@ -9,6 +9,7 @@ import type { Work } from '#engine/work.ts';
 import type { CompiledChain, CompiledNode, Link } from './chain.ts';
 import { budgetNotice, type DebugBudget, debugsAll, nodeEvent } from './debug.ts';
 import { bury, emitBehind, emitLater } from './emit.ts';
+import { FailureShare, pauseBefore, SKIPPING } from './policy.ts';
 import type { RunnerDeps } from './run.ts';
 import { asEntered, byArrival, childFrame, type Flow, type Frame, isEarlier, newFrame, pushTrip, type Trip, takeReady, unqueue } from './trip.ts';
 import { Visit } from './visit.ts';
@@ -47,6 +48,7 @@ export class Walk {
   private readonly frames = new Map<string, Frame>();
   private readonly flows = new Map<string, Flow>();
   private readonly ended: Trip[] = [];
+  private readonly failures = new FailureShare();
   private isDurable = false;
   private copies = 0;
   private visits = 0;
@@ -98,8 +100,11 @@ export class Walk {
         flow = { originatorId, trips: [], head: 0, live: 0, here: 0, going: null, blocked: false };
         this.flows.set(originatorId, flow);
       }
+      const known = this.deps.policy?.(message) ?? SKIPPING;
+      const policy = known instanceof Promise ? await known : known;
+      this.failures.count(policy);
       const { executions, effect } = message;
-      const base = { message, entered: message, entry: null, flow, root, rank: NO_RANK, serial: 0, parent: null, executions, effect };
+      const base = { message, entered: message, entry: null, flow, root, rank: NO_RANK, serial: 0, parent: null, executions, effect, policy };
       const trip: Trip = { ...base, acknowledged: false, frame: null, node: null, queued: false, via: '', due: message.at?.due ?? null, ...UNTRACED };
       flow.trips.push(trip);
       flow.live++;
@@ -108,7 +113,7 @@ export class Walk {
       else {
         const found = this.deps.chains.entry(message);
         const chain = found instanceof Promise ? await found : found;
-        if (!chain) this.fail(trip, null, 'No Root Rule Chain available!');
+        if (!chain) this.bury(trip, null, 'No Root Rule Chain available!');
         else if (!chain.first) this.end(trip);
         else pushTrip(this.frameOf(chain, message.stack), chain.first, trip, '');
       }
@@ -257,8 +262,8 @@ export class Walk {
       }
       this.end(trip);
     } else if (!failed) this.end(trip);
-    else if (isPassing(cause) && !trip.acknowledged) this.hold(trip, node, cause);
-    else this.fail(trip, node, error || 'Failure');
+    else if (isPassing(cause) && !trip.acknowledged) this.wait(trip, node, cause);
+    else this.fail(trip, node, error || 'Failure', cause);
   }
 
   private forward(frame: Frame, { target, label }: Link, trip: Trip): void {
@@ -276,7 +281,7 @@ export class Walk {
 
   /** A new message made of one. null: this walk has too many already, the lane has it now. */
   private copy(trip: Trip, message: Message, entry: Omit<NonNullable<Trip['entry']>, 'executions'>, place?: number): Trip | null {
-    const { flow, root, rank, executions, effect } = trip;
+    const { flow, root, rank, executions, effect, policy } = trip;
     const copied = withChanges(message, { id: this.deps.newId(), owner: trip.entered.owner });
     this.work.count(copied.tenantId, copied.owner, 'messages.created');
     const copy: Trip = {
@@ -286,6 +291,7 @@ export class Walk {
         parent: trip,
         executions,
         effect,
+        policy,
         acknowledged: false,
         frame: entry.frame,
         node: entry.node,
@@ -353,8 +359,8 @@ export class Walk {
   /** A timer comes again while what it needs is away; else it is a dead letter, and requeued it runs again. */
   timerThrew(node: CompiledNode, trip: Trip, cause: unknown): void {
     this.tellBug(node, cause);
-    if (isPassing(cause)) this.hold(trip, node, cause);
-    else this.fail(trip, node, errorText(cause));
+    if (isPassing(cause)) this.wait(trip, node, cause);
+    else this.bury(trip, node, errorText(cause));
   }
 
   /** A node threw: `Failure`, with the error's text or, where it has none, its class (trap T7). */
@@ -368,16 +374,26 @@ export class Walk {
     if (isBug(cause)) this.deps.log.error({ err: cause, node: node.info.id, chain: node.info.chainId }, `bug in rule node ${node.definition!.type}`);
   }
 
+  /** Of the kind that passes: it is tried again with growing pauses, some times. */
+  private wait(trip: Trip, node: CompiledNode, cause: AppError): void {
+    const { attempts } = trip.entered;
+    if (attempts < MAX_ATTEMPTS) this.hold(trip, Math.min(FIRST_PAUSE_MS * 2 ** attempts, LONGEST_PAUSE_MS), cause.message);
+    else this.fail(trip, node, cause.message, cause);
+  }
+
+  /** The message failed as a whole: its queue says whether it is tried again. */
+  fail(trip: Trip, node: CompiledNode, reason: string, cause?: unknown): void {
+    const pauseMs = trip.acknowledged ? null : pauseBefore(trip.policy, trip.entered, cause instanceof Timeout);
+    if (pauseMs !== null && !this.failures.tooMany(trip.policy)) this.hold(trip, pauseMs, reason);
+    else this.bury(trip, node, reason);
+  }
+
   /** The message comes again later, and so do all later ones of its originator, which are taken off their ways. */
-  private hold(trip: Trip, node: CompiledNode, cause: AppError): void {
+  private hold(trip: Trip, pauseMs: number, reason: string): void {
+    const notBefore = this.now + pauseMs;
     const message = asEntered(trip);
-    if (message.attempts >= MAX_ATTEMPTS) {
-      this.fail(trip, node, cause.message);
-      return;
-    }
-    const notBefore = this.now + Math.min(FIRST_PAUSE_MS * 2 ** message.attempts, LONGEST_PAUSE_MS);
     this.work.held.push({ message: withChanges(message, { attempts: message.attempts + 1 }), notBefore });
-    this.finish(trip, { is: 'held', reason: cause.message, until: notBefore });
+    this.finish(trip, { is: 'held', reason, until: notBefore });
     for (const other of trip.flow.trips.filter((later) => later.frame !== null && isEarlier(trip, later)).sort(byArrival)) {
       if (other.queued) unqueue(other);
       this.work.held.push({ message: asEntered(other), notBefore });
@@ -386,7 +402,7 @@ export class Walk {
   }
 
   /** Dead letter, with the message as it can be taken up again. */
-  fail(trip: Trip, node: CompiledNode | null, reason: string): void {
+  bury(trip: Trip, node: CompiledNode | null, reason: string): void {
     bury(this.work, asEntered(trip), reason, node, this.deps);
     this.finish(trip, { is: 'dead', reason });
   }
