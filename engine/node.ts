@@ -53,6 +53,8 @@ export interface NodeInfo {
   readonly chainName: string;
   readonly tenantId: string;
   readonly queueName: string | null;
+  /** The process that runs it, as `serviceId` in metadata names it. */
+  readonly serviceId: string;
 }
 
 export type NodeContext<C, State, N extends ServiceName> = {

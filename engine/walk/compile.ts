@@ -103,6 +103,7 @@ async function startNode(node: ChainNode, place: number, chain: Doc, deps: Compi
     chainName: chain.name,
     tenantId: chain.tenantId,
     queueName: node.queueName,
+    serviceId: deps.server,
   };
   const compiled: Building = {
     info,

@@ -42,6 +42,7 @@ export const NODE: NodeInfo = {
   tenantId: TENANT,
   queueName: null,
 };
+  serviceId: 'service-1',
 
 /** Plain objects for nodes. Everything that a node does to the world is in `did`, in order; `runs` counts the crossings to the script host. */
 export function services(world: World = {}) {
@@ -126,7 +127,13 @@ export function services(world: World = {}) {
     entities: {
       find: async ({ id }) => docs[id] ?? null,
       byName: async (type, name) => Object.values(docs).find((doc) => doc.collection === type && doc.name === name) ?? null,
-      summary: async () => null,
+      async summary(ref) {
+        const doc = docs[ref.id];
+        if (!doc) return null;
+        const profile = (doc.body['deviceProfileId'] ?? doc.body['assetProfileId'] ?? null) as { id: string } | null;
+        const { name, kind, label = null, customerId = null } = doc;
+        return { ref, name, type: kind ?? '', label, profileId: profile?.id ?? null, customerId };
+      },
       customerOf: async ({ id }) => world.customers?.[id] ?? null,
     },
     ...inventory(world, docs, did, NOW),
