@@ -3,8 +3,10 @@ import clearAlarm from './nodes/action/clear-alarm.ts';
 import createAlarm from './nodes/action/create-alarm.ts';
 import deleteAttributes from './nodes/action/delete-attributes.ts';
 import generator from './nodes/action/generator.ts';
+import gpsGeofencingEvents from './nodes/action/gps-geofencing-events.ts';
 import integrationDownlink from './nodes/action/integration-downlink.ts';
 import log from './nodes/action/log.ts';
+import messageCount from './nodes/action/message-count.ts';
 import restReply from './nodes/action/rest-reply.ts';
 import rpcReply from './nodes/action/rpc-reply.ts';
 import rpcRequest from './nodes/action/rpc-request.ts';
@@ -21,16 +23,17 @@ import relatedDeviceAttributes from './nodes/enrichment/related-device-attribute
 import relatedEntityData from './nodes/enrichment/related-entity-data.ts';
 import tenantAttributes from './nodes/enrichment/tenant-attributes.ts';
 import tenantDetails from './nodes/enrichment/tenant-details.ts';
+import kafka from './nodes/external/kafka.ts';
+import rabbitmq from './nodes/external/rabbitmq.ts';
 import restApiCall from './nodes/external/rest-api-call.ts';
 import alarmStatus from './nodes/filter/alarm-status.ts';
 import assetProfileSwitch from './nodes/filter/asset-profile-switch.ts';
-import kafka from './nodes/external/kafka.ts';
-import rabbitmq from './nodes/external/rabbitmq.ts';
 import checkFields from './nodes/filter/check-fields.ts';
 import checkRelation from './nodes/filter/check-relation.ts';
 import deviceProfileSwitch from './nodes/filter/device-profile-switch.ts';
 import entityTypeFilter from './nodes/filter/entity-type-filter.ts';
 import entityTypeSwitch from './nodes/filter/entity-type-switch.ts';
+import gpsGeofencing from './nodes/filter/gps-geofencing.ts';
 import messageTypeFilter from './nodes/filter/message-type-filter.ts';
 import messageTypeSwitch from './nodes/filter/message-type-switch.ts';
 import scriptFilter from './nodes/filter/script-filter.ts';
@@ -60,6 +63,7 @@ export const nodes: readonly AnyNode[] = [
   alarmStatus,
   checkFields,
   checkRelation,
+  gpsGeofencing,
   originatorAttributes,
   relatedDeviceAttributes,
   customerAttributes,
@@ -82,6 +86,8 @@ export const nodes: readonly AnyNode[] = [
   createAlarm,
   clearAlarm,
   log,
+  messageCount,
+  gpsGeofencingEvents,
   generator,
   rpcRequest,
   rpcReply,
