@@ -14,11 +14,13 @@ import saveAttributes from './nodes/action/save-attributes.ts';
 import saveTimeseries from './nodes/action/save-timeseries.ts';
 import synchronizationEnd from './nodes/action/synchronization-end.ts';
 import synchronizationStart from './nodes/action/synchronization-start.ts';
+import calculateDelta from './nodes/enrichment/calculate-delta.ts';
 import customerAttributes from './nodes/enrichment/customer-attributes.ts';
 import customerDetails from './nodes/enrichment/customer-details.ts';
 import fetchDeviceCredentials from './nodes/enrichment/fetch-device-credentials.ts';
 import originatorAttributes from './nodes/enrichment/originator-attributes.ts';
 import originatorFields from './nodes/enrichment/originator-fields.ts';
+import originatorTelemetry from './nodes/enrichment/originator-telemetry.ts';
 import relatedDeviceAttributes from './nodes/enrichment/related-device-attributes.ts';
 import relatedEntityData from './nodes/enrichment/related-entity-data.ts';
 import tenantAttributes from './nodes/enrichment/tenant-attributes.ts';
@@ -69,10 +71,12 @@ export const nodes: readonly AnyNode[] = [
   customerAttributes,
   tenantAttributes,
   relatedEntityData,
+  originatorTelemetry,
   originatorFields,
   customerDetails,
   tenantDetails,
   fetchDeviceCredentials,
+  calculateDelta,
   scriptTransform,
   changeOriginator,
   copyKeys,

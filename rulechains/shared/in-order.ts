@@ -13,3 +13,24 @@ export async function inOrder(messages: readonly Message[], process: (message: M
   }
   return outcomes;
 }
+
+/** The same for nodes to which only messages of one originator matter to each other: originators beside each other, each in its order. */
+export async function inOrderByOriginator(
+  messages: readonly Message[],
+  process: (message: Message) => Promise<Outcome>,
+): Promise<(Outcome | Error)[]> {
+  const groups = new Map<string, Message[]>();
+  for (const message of messages) {
+    const group = groups.get(message.originator.id);
+    if (group) group.push(message);
+    else groups.set(message.originator.id, [message]);
+  }
+  const outcomes = new Map<Message, Outcome | Error>();
+  await Promise.all(
+    [...groups.values()].map(async (group) => {
+      const done = await inOrder(group, process);
+      for (const [index, message] of group.entries()) outcomes.set(message, done[index]!);
+    }),
+  );
+  return messages.map((message) => outcomes.get(message)!);
+}
