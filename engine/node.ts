@@ -95,6 +95,8 @@ export interface NodeDefinition<S extends TSchema = TSchema, State = unknown, N 
   readonly family: NodeFamily;
   readonly label: string;
   readonly summary: string;
+  /** What its status says although it runs: something that it needs is not here. */
+  readonly notice?: string;
   /** Without `Failure`, which every node has. */
   readonly relations: readonly string[];
   /** Those of them that the palette does not offer. */

@@ -94,7 +94,7 @@ export interface Services {
     remove(group: Doc, entity: EntityRef, node: NodeInfo): Promise<void>;
     customer(title: string): Promise<Doc | null>;
     /** @param parent its owner. @throws Rejected for a title that can not be. */
-    createCustomer(title: string, parent: EntityRef, node: NodeInfo): Doc;
+    createCustomer(title: string, parent: EntityRef, node: NodeInfo): Promise<Doc>;
     /** @throws Rejected for an entity that has no owner of its own. */
     changeOwner(entity: EntityRef, owner: EntityRef, node: NodeInfo): Promise<void>;
   };

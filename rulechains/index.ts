@@ -1,12 +1,17 @@
 import type { AnyNode } from '#engine/node.ts';
+import addToGroup from './nodes/action/add-to-group.ts';
+import changeOwner from './nodes/action/change-owner.ts';
 import clearAlarm from './nodes/action/clear-alarm.ts';
 import createAlarm from './nodes/action/create-alarm.ts';
 import deleteAttributes from './nodes/action/delete-attributes.ts';
+import generateDashboardReport from './nodes/action/generate-report.ts';
+import generateReport from './nodes/action/generate-report-v2.ts';
 import generator from './nodes/action/generator.ts';
 import gpsGeofencingEvents from './nodes/action/gps-geofencing-events.ts';
 import integrationDownlink from './nodes/action/integration-downlink.ts';
 import log from './nodes/action/log.ts';
 import messageCount from './nodes/action/message-count.ts';
+import removeFromGroup from './nodes/action/remove-from-group.ts';
 import restReply from './nodes/action/rest-reply.ts';
 import rpcReply from './nodes/action/rpc-reply.ts';
 import rpcRequest from './nodes/action/rpc-request.ts';
@@ -25,6 +30,10 @@ import relatedDeviceAttributes from './nodes/enrichment/related-device-attribute
 import relatedEntityData from './nodes/enrichment/related-entity-data.ts';
 import tenantAttributes from './nodes/enrichment/tenant-attributes.ts';
 import tenantDetails from './nodes/enrichment/tenant-details.ts';
+import awsLambda from './nodes/external/aws-lambda.ts';
+import awsSns from './nodes/external/aws-sns.ts';
+import awsSqs from './nodes/external/aws-sqs.ts';
+import gcpPubSub from './nodes/external/gcp-pubsub.ts';
 import kafka from './nodes/external/kafka.ts';
 import rabbitmq from './nodes/external/rabbitmq.ts';
 import restApiCall from './nodes/external/rest-api-call.ts';
@@ -47,6 +56,9 @@ import ruleChain from './nodes/flow/rule-chain.ts';
 import changeOriginator from './nodes/transformation/change-originator.ts';
 import copyKeys from './nodes/transformation/copy-keys.ts';
 import deleteKeys from './nodes/transformation/delete-keys.ts';
+import duplicateToGroup from './nodes/transformation/duplicate-to-group.ts';
+import duplicateToGroupByName from './nodes/transformation/duplicate-to-group-by-name.ts';
+import duplicateToRelated from './nodes/transformation/duplicate-to-related.ts';
 import renameKeys from './nodes/transformation/rename-keys.ts';
 import scriptTransform from './nodes/transformation/script-transform.ts';
 import splitArray from './nodes/transformation/split-array.ts';
@@ -78,6 +90,9 @@ export const nodes: readonly AnyNode[] = [
   fetchDeviceCredentials,
   calculateDelta,
   scriptTransform,
+  duplicateToGroup,
+  duplicateToGroupByName,
+  duplicateToRelated,
   changeOriginator,
   copyKeys,
   deleteKeys,
@@ -97,11 +112,20 @@ export const nodes: readonly AnyNode[] = [
   rpcReply,
   restReply,
   integrationDownlink,
-  kafka,
-  rabbitmq,
+  addToGroup,
+  removeFromGroup,
+  changeOwner,
+  generateReport,
+  generateDashboardReport,
   synchronizationStart,
   synchronizationEnd,
   restApiCall,
+  kafka,
+  rabbitmq,
+  awsSns,
+  awsSqs,
+  awsLambda,
+  gcpPubSub,
   output,
   checkpoint,
   ruleChain,

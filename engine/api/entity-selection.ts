@@ -1,10 +1,10 @@
-import { MEMBERSHIP } from '../entities.ts';
+import { MEMBERSHIP, ownerOf } from '../entities.ts';
+import { isAll } from '../groups.ts';
 import type { EntityRef } from '../message.ts';
 import type { Collection, Doc } from '../store.ts';
 import { readable, refOf } from './access.ts';
 import type { ApiContext, Caller } from './context.ts';
 import { badRequest, HttpError } from './errors.ts';
-import { isAll } from './group-members.ts';
 import { everyDocOf, listByIds } from './lists.ts';
 import { uuid } from './paging.ts';
 import { type RelationFilter, searchRelations } from './relation-search.ts';
@@ -39,7 +39,7 @@ const SELECT: Readonly<Record<string, Select>> = {
   entityGroup: async (context, caller, filter) => {
     const group = await readable(context, caller, { entityType: 'ENTITY_GROUP', id: uuid(text(filter, 'entityGroup')) });
     const members = await all(context, caller, group.kind as Collection);
-    if (isAll(group)) return members.filter((doc) => doc.collection === 'CUSTOMER' || (doc.customerId ?? doc.tenantId) === group.ref);
+    if (isAll(group)) return members.filter((doc) => ownerOf(doc).id === group.ref);
     const inside = await context.backend.store.relations(group.tenantId, { from: { entityType: 'ENTITY_GROUP', id: group.id }, ...MEMBERSHIP });
     const ids = new Set(inside.map(({ to }) => to.id));
     return members.filter(({ id }) => ids.has(id));

@@ -1,4 +1,7 @@
+import { enqueueAction } from '../actions.ts';
 import { entityRef, MEMBERSHIP, ownerOf } from '../entities.ts';
+import { Rejected } from '../errors.ts';
+import { addMember, type GroupChange, groupsNaming, isAll, ownedBy } from '../groups.ts';
 import type { EntityRef } from '../message.ts';
 import type { Collection, Doc, Page } from '../store.ts';
 import type { Work } from '../work.ts';
@@ -8,27 +11,21 @@ import { badRequest } from './errors.ts';
 import { listDocs } from './lists.ts';
 import { idList, pageLink } from './paging.ts';
 
-/** Groups and who is in them (specs: rest-api §2.7). Members are relations from the group; of the reserved group `All` everything that its owner has is one. */
+/** Groups and who is in them, as REST shows and changes them (specs: rest-api §2.7). */
 
-export const isAll = (group: Doc): boolean => group.body['groupAll'] === true;
-
-/** Groups that name an entity as a member; of `All` groups nobody needs telling. */
-export async function groupsOf(context: ApiContext, tenantId: string, entity: EntityRef): Promise<{ id: EntityRef; name: string }[]> {
-  const { store } = context.backend;
-  const relations = await store.relations(tenantId, { to: entity, ...MEMBERSHIP });
-  const groups = await Promise.all(relations.map(({ from }) => store.doc('ENTITY_GROUP', tenantId, from.id)));
-  return groups.filter((group) => group !== null).map((group) => ({ id: entityRef(group), name: group.name }));
+/** Groups that name an entity as a member. */
+export async function groupsOf({ backend: { store } }: ApiContext, tenantId: string, entity: EntityRef): Promise<{ id: EntityRef; name: string }[]> {
+  const groups = await groupsNaming(
+    { relations: (query) => store.relations(tenantId, query), group: (id) => store.doc('ENTITY_GROUP', tenantId, id) },
+    entity,
+  );
+  return groups.map((group) => ({ id: entityRef(group), name: group.name }));
 }
 
 /** A page of the members. */
 export async function listMembers(context: ApiContext, group: Doc, query: unknown): Promise<Page<Doc>> {
   const collection = group.kind as Collection;
-  const { ownerId } = group.body as { ownerId: EntityRef };
-  if (isAll(group)) {
-    const customerId = ownerId.entityType === 'CUSTOMER' ? ownerId.id : null;
-    // Customers are nobody's customer: they all are the tenant's.
-    return listDocs(context, collection, group.tenantId, query, collection === 'CUSTOMER' ? {} : { customerId });
-  }
+  if (isAll(group)) return listDocs(context, collection, group.tenantId, query, ownedBy(group));
   const members = await context.backend.store.relations(group.tenantId, { from: entityRef(group), ...MEMBERSHIP });
   return context.backend.store.docs(collection, group.tenantId, { ...pageLink(query), ids: members.map(({ to }) => to.id) });
 }
@@ -40,11 +37,28 @@ export async function isMember(context: ApiContext, group: Doc, doc: Doc): Promi
   return found.length > 0;
 }
 
+/** A change of groups and owners by a user, into this work. */
+export const changeBy = ({ backend: { store }, now }: ApiContext, caller: Caller, tenantId: string, work: Work): GroupChange => ({
+  work,
+  caller,
+  now: now(),
+  tell: (message) => enqueueAction(work, message),
+  relations: (query) => store.relations(tenantId, query),
+  group: (id) => store.doc('ENTITY_GROUP', tenantId, id),
+});
+
 /** Puts an entity that is being saved into the groups that the query names. @throws HttpError 400 for a group of another type */
 export async function joinGroups(context: ApiContext, caller: Caller, query: unknown, doc: Doc, work: Work): Promise<void> {
-  for (const id of [...idList(query, 'entityGroupId'), ...idList(query, 'entityGroupIds')]) {
+  const change = changeBy(context, caller, doc.tenantId, work);
+  for (const id of new Set([...idList(query, 'entityGroupId'), ...idList(query, 'entityGroupIds')])) {
     const group = await readable(context, caller, { entityType: 'ENTITY_GROUP', id });
-    if (group.kind !== doc.collection) throw badRequest(`A ${doc.collection} can not be in a group of type ${group.kind}`);
-    if (!isAll(group)) work.relations.push({ tenantId: doc.tenantId, save: { from: entityRef(group), to: entityRef(doc), ...MEMBERSHIP } });
+    // In the group All it is anyway.
+    if (!isAll(group) || group.kind !== doc.collection) await refused(addMember(change, group, doc));
   }
 }
+
+/** What can not be is the caller's fault. @throws HttpError 400 */
+export const refused = <T>(changing: Promise<T>): Promise<T> =>
+  changing.catch((cause: unknown) => {
+    throw cause instanceof Rejected ? badRequest(cause.message) : cause;
+  });

@@ -1,6 +1,7 @@
 import type { FastifyInstance } from 'fastify';
 import { Type } from 'typebox';
-import { entityJson, entityRef, MEMBERSHIP, newGroup } from '../entities.ts';
+import { entityJson, entityRef, newGroup } from '../entities.ts';
+import { addMember, groupKey, isAll, removeMember } from '../groups.ts';
 import type { EntityRef } from '../message.ts';
 import { GROUP_TYPES } from '../seed.ts';
 import type { Collection, Doc } from '../store.ts';
@@ -8,7 +9,7 @@ import { Work } from '../work.ts';
 import { readable, refOf, writable } from './access.ts';
 import type { ApiContext, Caller } from './context.ts';
 import { badRequest, forbidden, notFound } from './errors.ts';
-import { groupsOf, isAll, isMember, listMembers } from './group-members.ts';
+import { changeBy, groupsOf, isMember, listMembers, refused } from './group-members.ts';
 import { everyDocOf, jsonPage, listByIds, listDocs } from './lists.ts';
 import { idList, PAGE_QUERY, pageOf } from './paging.ts';
 import { checkName, commit, removeDoc, save } from './save.ts';
@@ -109,7 +110,7 @@ export default async function groups(plain: FastifyInstance, context: ApiContext
   const named = async (caller: Caller, ownerType: string, ownerId: string, type: string, name: string) => {
     const owner = refOf(ownerType, ownerId);
     await mayOwn(context, caller, owner);
-    const group = await context.backend.store.docByKey('ENTITY_GROUP', `${owner.id}/${groupType(type)}/${name}`);
+    const group = await context.backend.store.docByKey('ENTITY_GROUP', groupKey(owner, groupType(type), name));
     if (!group) throw notFound();
     return entityJson(group);
   };
@@ -127,10 +128,10 @@ export default async function groups(plain: FastifyInstance, context: ApiContext
       const group = await writable(context, caller, ref(params.id));
       if (isAll(group)) throw badRequest('The group All has everything its owner has');
       const work = new Work();
+      const change = changeBy(context, caller, group.tenantId, work);
       for (const id of new Set(body)) {
         const member = await readable(context, caller, { entityType: group.kind as EntityRef['entityType'], id });
-        const relation = { from: entityRef(group), to: entityRef(member), ...MEMBERSHIP };
-        work.relations.push(action === 'addEntities' ? { tenantId: group.tenantId, save: relation } : { tenantId: group.tenantId, remove: relation });
+        await refused(action === 'addEntities' ? addMember(change, group, member) : removeMember(change, group, member));
       }
       await context.backend.commit(work);
       return reply.send();

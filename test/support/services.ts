@@ -6,11 +6,12 @@ import type { Script, ScriptArgs, ScriptResult } from '#engine/script.ts';
 import type { Alarm, DeviceCredentials, Services } from '#engine/services.ts';
 import type { Doc, Point, Relation } from '#engine/store.ts';
 import { mapConfiguration } from '#engine/walk/mapping.ts';
+import { type Groups, groupsOf } from './groups.ts';
 import { inventory } from './inventory.ts';
 import { TENANT } from './message.ts';
 
 /** What a test lets the world hold before the node works. Keys are ids, or `id SCOPE` of attributes. */
-export interface World {
+export interface World extends Groups {
   readonly attributes?: Record<string, readonly KeyValue[]>;
   readonly latest?: Record<string, Record<string, { ts: number; value: Value }>>;
   readonly alarms?: Alarm[];
@@ -41,8 +42,8 @@ export const NODE: NodeInfo = {
   chainName: 'chain',
   tenantId: TENANT,
   queueName: null,
-};
   serviceId: 'service-1',
+};
 
 /** Plain objects for nodes. Everything that a node does to the world is in `did`, in order; `runs` counts the crossings to the script host. */
 export function services(world: World = {}) {
@@ -137,6 +138,7 @@ export function services(world: World = {}) {
       customerOf: async ({ id }) => world.customers?.[id] ?? null,
     },
     ...inventory(world, docs, did, NOW),
+    groups: groupsOf(world, docs, did),
     scripts: {
       check: async ({ body }) => {
         return body.includes('((') ? { reason: 'compile', message: 'Unexpected end' } : null;
