@@ -152,6 +152,8 @@ export interface TestEngine {
   append(messages: readonly Message[]): Promise<void>;
   /** Runs what the lanes hold, batch by batch, until nothing comes any more. */
   drain(): Promise<Work[]>;
+  /** Runs the next batch of the first lane; waits for it, held messages included. */
+  step(): Promise<Work>;
   load(chain: TestChain, root?: boolean): Promise<CompiledChain>;
 }
 
@@ -241,6 +243,13 @@ export async function openEngine(t: TestContext, options: EngineOptions = {}): P
         }
       }
       return works;
+    },
+    async step() {
+      const batch = await backend.queue.take(0, 1000, AbortSignal.timeout(5000));
+      if (!batch) throw new Error('Nothing came in 5 s');
+      const work = await runner.run(batch);
+      await backend.commit(work);
+      return work;
     },
     async load(chain, root = false) {
       const compiled = await startChain(chainDoc(chain.id, chain.name, root), metadataOf(chain), compile, chains.get(chain.id));
