@@ -24,6 +24,7 @@ export interface DeviceInput {
 export type DeviceEvent =
   | { type: 'SPOKE'; at: number }
   | { type: 'SILENT'; at: number }
+  | { type: 'FOUND_SILENT'; at: number }
   | { type: 'CONNECTED'; at: number }
   | { type: 'DISCONNECTED'; at: number };
 
@@ -55,11 +56,15 @@ export const deviceMachine = setup({
   id: 'device',
   context: ({ input }) => input,
   initial: 'restoring',
-  on: { CONNECTED: { actions: 'connected' }, DISCONNECTED: { actions: 'disconnected' } },
+  on: {
+    CONNECTED: { actions: 'connected' },
+    DISCONNECTED: { actions: 'disconnected' },
+    // Not our own clock: somebody says so, also of one that is inactive already.
+    FOUND_SILENT: { target: '.inactive', actions: ['setInactive', 'silent'] },
+  },
   states: {
     restoring: { always: [{ guard: 'wasActive', target: 'active' }, { target: 'inactive' }] },
-    // Somebody else may say once more that it is silent.
-    inactive: { on: { SPOKE: { target: 'active', actions: ['setActive', 'spoke'] }, SILENT: { actions: 'silent' } } },
+    inactive: { on: { SPOKE: { target: 'active', actions: ['setActive', 'spoke'] } } },
     active: { on: { SILENT: { target: 'inactive', actions: ['setInactive', 'silent'] } } },
   },
 });

@@ -305,7 +305,7 @@ export function createDevices({ backend, system, inactivityMs, now, log }: Devic
   /** Gives what must become durable. */
   function tell(entry: Entry, event: DeviceEventType, at: number): readonly Promise<void>[] {
     const { times, actor } = entry;
-    const told = (type: 'CONNECTED' | 'DISCONNECTED' | 'SILENT' | 'SPOKE', when = at): Promise<void> => {
+    const told = (type: 'CONNECTED' | 'DISCONNECTED' | 'FOUND_SILENT' | 'SPOKE', when = at): Promise<void> => {
       actor.send({ type, at: when });
       return entry.reported;
     };
@@ -324,7 +324,7 @@ export function createDevices({ backend, system, inactivityMs, now, log }: Devic
       case 'DISCONNECT_EVENT':
         return [told('DISCONNECTED')];
       case 'INACTIVITY_EVENT':
-        return [told('SILENT')];
+        return [told('FOUND_SILENT')];
       case 'ACTIVITY_EVENT':
         if (entry.active) {
           times.lastActivityTime = at;

@@ -1,9 +1,15 @@
 import type { AnyNode } from '#engine/node.ts';
 import addToGroup from './nodes/action/add-to-group.ts';
+import assignToCustomer from './nodes/action/assign-to-customer.ts';
+import calculatedFields from './nodes/action/calculated-fields.ts';
 import changeOwner from './nodes/action/change-owner.ts';
 import clearAlarm from './nodes/action/clear-alarm.ts';
+import copyToView from './nodes/action/copy-to-view.ts';
 import createAlarm from './nodes/action/create-alarm.ts';
+import createRelation from './nodes/action/create-relation.ts';
 import deleteAttributes from './nodes/action/delete-attributes.ts';
+import deleteRelation from './nodes/action/delete-relation.ts';
+import deviceState from './nodes/action/device-state.ts';
 import generateDashboardReport from './nodes/action/generate-report.ts';
 import generateReport from './nodes/action/generate-report-v2.ts';
 import generator from './nodes/action/generator.ts';
@@ -11,14 +17,18 @@ import gpsGeofencingEvents from './nodes/action/gps-geofencing-events.ts';
 import integrationDownlink from './nodes/action/integration-downlink.ts';
 import log from './nodes/action/log.ts';
 import messageCount from './nodes/action/message-count.ts';
+import pushToCloud from './nodes/action/push-to-cloud.ts';
+import pushToEdge from './nodes/action/push-to-edge.ts';
 import removeFromGroup from './nodes/action/remove-from-group.ts';
 import restReply from './nodes/action/rest-reply.ts';
 import rpcReply from './nodes/action/rpc-reply.ts';
 import rpcRequest from './nodes/action/rpc-request.ts';
 import saveAttributes from './nodes/action/save-attributes.ts';
 import saveTimeseries from './nodes/action/save-timeseries.ts';
+import saveToCustomTable from './nodes/action/save-to-custom-table.ts';
 import synchronizationEnd from './nodes/action/synchronization-end.ts';
 import synchronizationStart from './nodes/action/synchronization-start.ts';
+import unassignFromCustomer from './nodes/action/unassign-from-customer.ts';
 import calculateDelta from './nodes/enrichment/calculate-delta.ts';
 import customerAttributes from './nodes/enrichment/customer-attributes.ts';
 import customerDetails from './nodes/enrichment/customer-details.ts';
@@ -102,15 +112,25 @@ export const nodes: readonly AnyNode[] = [
   saveTimeseries,
   saveAttributes,
   deleteAttributes,
+  calculatedFields,
   createAlarm,
   clearAlarm,
   log,
   messageCount,
+  assignToCustomer,
+  unassignFromCustomer,
+  createRelation,
+  deleteRelation,
+  deviceState,
+  copyToView,
+  saveToCustomTable,
   gpsGeofencingEvents,
   generator,
   rpcRequest,
   rpcReply,
   restReply,
+  pushToEdge,
+  pushToCloud,
   integrationDownlink,
   addToGroup,
   removeFromGroup,

@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import test, { type TestContext } from 'node:test';
 import { createDevices } from '#actors/devices.ts';
+import type { DeviceEventType } from '#engine/control.ts';
+import { NotDurable, Rejected } from '#engine/errors.ts';
 import type { EntityRef } from '#engine/message.ts';
 import { Work } from '#engine/work.ts';
 import { doc, sqlite } from '#test/support/backend.ts';
@@ -20,13 +22,13 @@ async function plant(t: TestContext) {
   await backend.commit(work);
   const ref: EntityRef = { entityType: 'DEVICE', id: device.id };
   let at = 1_000_000;
-  const open = () => {
+  const open = ({ isQuiet = false } = {}) => {
     const devices = createDevices({
       backend,
       system: { leaseOf: () => null },
       inactivityMs: TIMEOUT_MS,
       now: () => at,
-      log: { error: (fields) => assert.fail(JSON.stringify(fields)) },
+      log: { error: (fields) => void (isQuiet || assert.fail(JSON.stringify(fields))) },
     });
     devices.start();
     return devices;
@@ -115,4 +117,112 @@ test('devices: a deleted one is forgotten', async (t) => {
   work.docs.push({ remove: { collection: 'DEVICE', tenantId: TENANT, id: device.id } });
   await backend.commit(work);
   assert.equal(devices.count(), 0);
+});
+
+type Observed = readonly [event: DeviceEventType, at: number];
+
+/** Times are relative to the first moment of the plant. */
+for (const { name, before = [], said, events, attributes, passMs = 0 } of [
+  { name: 'connected', said: ['CONNECT_EVENT', -5], events: ['CONNECT_EVENT'], attributes: { lastConnectTime: -5 } },
+  { name: 'disconnected', said: ['DISCONNECT_EVENT', 7], events: ['DISCONNECT_EVENT'], attributes: { lastDisconnectTime: 7 } },
+  { name: 'active', said: ['ACTIVITY_EVENT', -5], events: ['ACTIVITY_EVENT'], attributes: { active: true, lastActivityTime: -5 } },
+  {
+    name: 'active once more, which only moves the time',
+    before: [['ACTIVITY_EVENT', -5]],
+    said: ['ACTIVITY_EVENT', -4],
+    events: [],
+    attributes: { active: true, lastActivityTime: -4 },
+  },
+  {
+    name: 'silent, though it never spoke',
+    said: ['INACTIVITY_EVENT', -3],
+    events: ['INACTIVITY_EVENT'],
+    attributes: { active: false, inactivityAlarmTime: -3 },
+  },
+  {
+    name: 'active before the silence that was said: the silence is none',
+    before: [['INACTIVITY_EVENT', -3]],
+    said: ['ACTIVITY_EVENT', -4],
+    events: ['ACTIVITY_EVENT'],
+    attributes: { active: true, lastActivityTime: -4, inactivityAlarmTime: 0 },
+  },
+  { name: 'silent before it spoke: old', before: [['ACTIVITY_EVENT', 5]], said: ['INACTIVITY_EVENT', 5], events: [], attributes: { active: true } },
+  {
+    name: 'silent a second time, earlier: old',
+    before: [['INACTIVITY_EVENT', 5]],
+    said: ['INACTIVITY_EVENT', 4],
+    events: [],
+    attributes: { inactivityAlarmTime: 5 },
+  },
+  {
+    name: 'connected at the same time again: old',
+    before: [['CONNECT_EVENT', 5]],
+    said: ['CONNECT_EVENT', 5],
+    events: [],
+    attributes: { lastConnectTime: 5 },
+  },
+  {
+    name: 'disconnected earlier: old',
+    before: [['DISCONNECT_EVENT', 5]],
+    said: ['DISCONNECT_EVENT', 4],
+    events: [],
+    attributes: { lastDisconnectTime: 5 },
+  },
+  { name: 'active earlier: old', before: [['ACTIVITY_EVENT', 5]], said: ['ACTIVITY_EVENT', 4], events: [], attributes: { lastActivityTime: 5 } },
+  {
+    name: 'connected, said to be silent but within its time: active',
+    before: [
+      ['ACTIVITY_EVENT', 0],
+      ['INACTIVITY_EVENT', 1],
+    ],
+    said: ['CONNECT_EVENT', 2],
+    passMs: 3,
+    events: ['CONNECT_EVENT', 'ACTIVITY_EVENT'],
+    attributes: { active: true, lastConnectTime: 2 },
+  },
+] as readonly {
+  name: string;
+  before?: Observed[];
+  said: Observed;
+  passMs?: number;
+  events: string[];
+  attributes: Record<string, number | boolean>;
+}[])
+  test(`devices: a chain says ${name}`, async (t) => {
+    const { device, open, attribute, messages, now, pass } = await plant(t);
+    const devices = open();
+    const start = now();
+    for (const [event, at] of before) await devices.observed(TENANT, device.id, event, start + at);
+    if (before.length > 0) await messages();
+    pass(passMs);
+    await devices.observed(TENANT, device.id, said[0], start + said[1]);
+    // Everything is durable by now: another process goes on from here.
+    await devices.stop();
+    const found = await Promise.all(Object.keys(attributes).map(async (key) => [key, await attribute(key)]));
+    const relative = (value: unknown) => (typeof value === 'number' && value > 0 ? value - start : value);
+    assert.deepEqual(Object.fromEntries(found.map(([key, value]) => [key, relative(value)])), attributes);
+    assert.deepEqual(events.length === 0 ? [] : (await messages()).map(({ type }) => type), events);
+  });
+
+test('devices: what a chain says of a device that is gone is refused', async (t) => {
+  const { open } = await plant(t);
+  const devices = open();
+  t.after(() => devices.stop());
+  await assert.rejects(devices.observed(TENANT, 'aaaaaaaa-0000-1000-8000-000000000001', 'CONNECT_EVENT', 1), Rejected);
+});
+
+test('devices: what could not be stored is not taken for known', async (t) => {
+  const { backend, device, open, messages, now } = await plant(t);
+  const { commit } = backend;
+  let isFull = true;
+  t.mock.method(backend, 'commit', (work: Work) => (isFull ? Promise.reject(new NotDurable(new Error('disk full'))) : commit(work)));
+  const devices = open({ isQuiet: true });
+  t.after(() => devices.stop());
+  await assert.rejects(devices.observed(TENANT, device.id, 'CONNECT_EVENT', now()), NotDurable);
+  isFull = false;
+  await devices.observed(TENANT, device.id, 'CONNECT_EVENT', now());
+  assert.deepEqual(
+    (await messages()).map(({ type }) => type),
+    ['CONNECT_EVENT'],
+  );
 });
