@@ -58,6 +58,13 @@ export class Timeout extends AppError {
   }
 }
 
+/** A rule node did not come to an end: it takes `Failure`, so that its lane goes on. */
+export class NodeStuck extends AppError {
+  constructor(limitMs: number) {
+    super('node-stuck', 'never', `The rule node gave no answer within ${limitMs / 1000} s`);
+  }
+}
+
 /** Something is at its limit and says so. */
 export class Busy extends AppError {
   readonly afterMs: number;

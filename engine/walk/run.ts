@@ -23,6 +23,8 @@ export interface RunnerDeps {
   services(work: Work, hooks: BatchHooks): BatchServices;
   /** Of the queue that a message is in. Default: what fails becomes a dead letter at once. */
   policy?(message: Message): QueuePolicy | Promise<QueuePolicy>;
+  /** A node that gives no answer for so long has failed. Default 60,000. */
+  readonly nodeTimeoutMs?: number;
   /** Messages at external nodes, durable by now: for the outbox. */
   toSend?(kept: readonly Kept[]): void;
   /** Counts and remembers what a walk does. */

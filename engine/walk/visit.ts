@@ -1,10 +1,13 @@
-import { AppError } from '#engine/errors.ts';
+import { isPassing, NodeStuck } from '#engine/errors.ts';
 import type { NodeContext, Outcome } from '#engine/node.ts';
 import type { ServiceName } from '#engine/services.ts';
 import type { CompiledNode } from './chain.ts';
 import { rewindPoint } from './rewind.ts';
 import type { Frame, Trip } from './trip.ts';
 import type { Walk } from './walk.ts';
+
+/** Nothing that a node of ours waits for takes that long; a node of somebody else's must not stop a lane for ever. */
+const NODE_TIMEOUT_MS = 60_000;
 
 type Context = NodeContext<unknown, unknown, ServiceName>;
 
@@ -54,7 +57,7 @@ export class Visit {
     const { walk, node } = this;
     const undo = this.undoPoint();
     try {
-      walk.settleTimer(node, trip, (await node.definition!.due?.(key, trip.message, this.context())) ?? []);
+      walk.settleTimer(node, trip, (await this.inTime(Promise.resolve(node.definition!.due?.(key, trip.message, this.context())))) ?? []);
     } catch (cause) {
       undo();
       walk.timerThrew(node, trip, cause);
@@ -114,18 +117,20 @@ export class Visit {
 
   /** One after the other: two messages of one originator must not overtake each other inside a node. */
   private async awaitEach(trips: readonly Trip[], first: Promise<Outcome>, context: Context): Promise<void> {
+    let stuck: NodeStuck | null = null;
     for (const [index, trip] of trips.entries()) {
       if (trip.frame === null) continue;
       let outcome: Outcome;
-      this.walk.trace?.turnTo(trip);
       try {
-        outcome = await (index === 0 ? first : this.node.definition!.process!(trip.message, context));
+        // One that it did not answer is enough: else a lane would wait as often as there are messages.
+        if (stuck) throw stuck;
+        const asked = index === 0 ? first : this.node.definition!.process!(trip.message, context);
+        outcome = asked instanceof Promise ? await this.inTime(asked) : asked;
       } catch (cause) {
-        this.walk.trace?.worked(trip);
+        if (cause instanceof NodeStuck) stuck = cause;
         this.walk.threw(this.frame, this.node, trip, cause);
         continue;
       }
-      this.walk.trace?.worked(trip);
       this.settle(trip, outcome);
     }
   }
@@ -138,7 +143,7 @@ export class Visit {
     const failed = (cause: unknown): Promise<void> | void => {
       undo();
       // A peer that is away is so for all of them; anything else may be the fault of one, so each is tried alone.
-      if (trips.length > 1 && !(cause instanceof AppError && cause.retry !== 'never')) return this.processAlone(trips, context);
+      if (trips.length > 1 && !isPassing(cause) && !(cause instanceof NodeStuck)) return this.processAlone(trips, context);
       for (const trip of trips) if (trip.frame !== null) this.walk.threw(this.frame, this.node, trip, cause);
     };
     try {
@@ -150,7 +155,7 @@ export class Visit {
       return failed(cause);
     }
     if (!(outcomes instanceof Promise)) return this.settleBatch(trips, outcomes);
-    return outcomes.then((list) => this.settleBatch(trips, list), failed);
+    return this.inTime(outcomes).then((list) => this.settleBatch(trips, list), failed);
   }
 
   private async processAlone(trips: readonly Trip[], context: Context): Promise<void> {
@@ -166,6 +171,15 @@ export class Visit {
       if (outcome instanceof Error) this.walk.threw(this.frame, this.node, trip, outcome);
       else this.settle(trip, outcome);
     }
+  }
+
+  /** What it does after that is in vain: its unit of work is closed by then. */
+  private inTime<T>(promise: Promise<T>): Promise<T> {
+    const limitMs = this.walk.deps.nodeTimeoutMs ?? NODE_TIMEOUT_MS;
+    return new Promise((resolve, reject) => {
+      const timer = setTimeout(() => reject(new NodeStuck(limitMs)), limitMs);
+      promise.then(resolve, reject).finally(() => clearTimeout(timer));
+    });
   }
 
   private settle(trip: Trip, outcome: Outcome | undefined): void {

@@ -1,5 +1,5 @@
 import { type Fate, noteCreated, type Step, type Trace } from '#engine/capture/trace.ts';
-import { type AppError, errorText, isPassing, Timeout } from '#engine/errors.ts';
+import { type AppError, errorText, isPassing, NodeStuck, Timeout } from '#engine/errors.ts';
 import { type Message, type StackFrame, withChanges } from '#engine/message.ts';
 import type { Emission, Outcome } from '#engine/node.ts';
 import { type Batch, laneOf } from '#engine/queue.ts';
@@ -383,7 +383,7 @@ export class Walk {
 
   /** The message failed as a whole: its queue says whether it is tried again. */
   fail(trip: Trip, node: CompiledNode, reason: string, cause?: unknown): void {
-    const pauseMs = trip.acknowledged ? null : pauseBefore(trip.policy, trip.entered, cause instanceof Timeout);
+    const pauseMs = trip.acknowledged ? null : pauseBefore(trip.policy, trip.entered, cause instanceof Timeout || cause instanceof NodeStuck);
     if (pauseMs !== null && !this.failures.tooMany(trip.policy)) this.hold(trip, pauseMs, reason);
     else this.bury(trip, node, reason);
   }

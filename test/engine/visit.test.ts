@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Type } from 'typebox';
+import { newId } from '#engine/id.ts';
 import { defineNode } from '#engine/node.ts';
 import { openEngine } from '#test/support/chain.ts';
 import { message } from '#test/support/message.ts';
@@ -23,3 +24,22 @@ test('visit: a node that takes batches is entered once for all that came togethe
   await engine.drain();
   assert.deepEqual(entered, [50]);
 });
+
+for (const { kind, way } of [
+  { kind: 'one message', way: { process: () => new Promise<never>(() => {}) } },
+  { kind: 'batches', way: { processBatch: () => new Promise<never>(() => {}) } },
+]) {
+  test(`visit: a node that takes ${kind} and never answers fails its messages, and the lane goes on`, async (t) => {
+    const stuck = defineNode({
+      ...{ type: 'test.stuck', family: 'ACTION', version: 0, label: 'test', summary: 'For tests.', relations: ['Success'], config: Type.Object({}) },
+      ...{ defaults: {}, anyKey: true },
+      ...way,
+    });
+    const chain = { id: 'a', nodes: [{ name: 's', type: 'test.stuck' }] };
+    const engine = await openEngine(t, { chains: [chain], nodes: [stuck], runner: { nodeTimeoutMs: 20 } });
+    await engine.append(Array.from({ length: 20 }, () => message({ id: newId(), data: {} })));
+    const works = await engine.drain();
+    const reasons = works.flatMap((work) => work.deadLetters.map(({ reason }) => reason));
+    assert.deepEqual(reasons, new Array(20).fill('The rule node gave no answer within 0.02 s'));
+  });
+}
