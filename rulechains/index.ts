@@ -16,6 +16,7 @@ import generator from './nodes/action/generator.ts';
 import gpsGeofencingEvents from './nodes/action/gps-geofencing-events.ts';
 import integrationDownlink from './nodes/action/integration-downlink.ts';
 import log from './nodes/action/log.ts';
+import math from './nodes/action/math.ts';
 import messageCount from './nodes/action/message-count.ts';
 import pushToCloud from './nodes/action/push-to-cloud.ts';
 import pushToEdge from './nodes/action/push-to-edge.ts';
@@ -125,6 +126,7 @@ export const nodes: readonly AnyNode[] = [
   copyToView,
   saveToCustomTable,
   gpsGeofencingEvents,
+  math,
   generator,
   rpcRequest,
   rpcReply,

@@ -4,6 +4,11 @@ import { ATTRIBUTE_SCOPES, type AttributeScope, type Message } from '#engine/mes
 export function scopeOf(message: Message, configured: string | null): AttributeScope {
   const name = message.metadata['scope'] || configured;
   if (name === null || name === '') throw new Error('Attribute scope is not set!');
+  return attributeScope(name);
+}
+
+/** @throws Error when it is no scope. */
+export function attributeScope(name: string): AttributeScope {
   if (!(ATTRIBUTE_SCOPES as readonly string[]).includes(name)) throw new Error(`Unknown attribute scope: ${name}`);
   return name as AttributeScope;
 }
