@@ -70,6 +70,7 @@ import deleteKeys from './nodes/transformation/delete-keys.ts';
 import duplicateToGroup from './nodes/transformation/duplicate-to-group.ts';
 import duplicateToGroupByName from './nodes/transformation/duplicate-to-group-by-name.ts';
 import duplicateToRelated from './nodes/transformation/duplicate-to-related.ts';
+import jsonPath from './nodes/transformation/json-path.ts';
 import renameKeys from './nodes/transformation/rename-keys.ts';
 import scriptTransform from './nodes/transformation/script-transform.ts';
 import splitArray from './nodes/transformation/split-array.ts';
@@ -108,6 +109,7 @@ export const nodes: readonly AnyNode[] = [
   copyKeys,
   deleteKeys,
   renameKeys,
+  jsonPath,
   splitArray,
   toEmail,
   saveTimeseries,
