@@ -22,8 +22,19 @@ export function undelivered(message: Message, cause: unknown, away: boolean): Em
   };
 }
 
-const className = (cause: unknown): string =>
-  cause instanceof Error ? (cause.name === 'Error' ? cause.constructor.name : cause.name) : typeof cause;
+/** Chains look at it: what has no class of its own here is called as the original calls it. */
+function className(cause: unknown): string {
+  if (!(cause instanceof Error)) return 'java.lang.RuntimeException';
+  if (cause.name !== 'Error') return cause.name;
+  return JAVA_CLASSES[String((cause as { code?: unknown }).code)] ?? 'java.lang.RuntimeException';
+}
+const JAVA_CLASSES: Readonly<Record<string, string>> = {
+  ECONNREFUSED: 'java.net.ConnectException',
+  ENOTFOUND: 'java.net.UnknownHostException',
+  EAI_AGAIN: 'java.net.UnknownHostException',
+  ETIMEDOUT: 'java.net.SocketTimeoutException',
+  ECONNRESET: 'java.net.SocketException',
+};
 
 const NETWORK = new Set(
   ['ECONNREFUSED', 'ECONNRESET', 'ECONNABORTED', 'ENOTFOUND', 'EAI_AGAIN', 'ETIMEDOUT', 'EPIPE', 'EHOSTUNREACH', 'ENETUNREACH', 'EHOSTDOWN'].concat([

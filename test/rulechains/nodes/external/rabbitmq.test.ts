@@ -47,11 +47,11 @@ test('rabbitmq: a server that is not there is waited for; an unknown name of pro
     to: 'Failure',
     error: `connect ECONNREFUSED 127.0.0.1:${port}`,
     away: true,
-    metadata: { a: 'b', error: `class Error: connect ECONNREFUSED 127.0.0.1:${port}` },
+    metadata: { a: 'b', error: `class java.net.ConnectException: connect ECONNREFUSED 127.0.0.1:${port}` },
   });
   const unknown = "Message Properties: 'toString' is undefined!";
   assert.deepEqual(await sendAll(rabbitmq, [message(), message({ data: '' })], { config: { port, messageProperties: 'toString' } }), [
-    { to: 'Failure', error: unknown, away: false, metadata: { error: `class Error: ${unknown}` } },
+    { to: 'Failure', error: unknown, away: false, metadata: { error: `class java.lang.RuntimeException: ${unknown}` } },
     { to: 'Failure', error: 'Failed to process pattern!' },
   ]);
 });
