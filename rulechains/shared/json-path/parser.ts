@@ -19,7 +19,15 @@ export function parsePath(text: string, depth = 0): Path {
   if (cursor.char !== '.' && cursor.char !== '[') cursor.fail("Expected '.' or '['");
   do readStep(cursor, steps, depth);
   while (!cursor.isTail);
-  return { root, steps };
+  return { root, steps: aggregated(root, steps) };
+}
+
+/** `$..a.sum()` is `$.sum($..a)`: the function works on all that was found, not on each. */
+function aggregated(root: Path['root'], steps: readonly Step[]): readonly Step[] {
+  if (steps[0]?.kind !== 'scan' || steps.at(-1)!.kind !== 'function') return steps;
+  const first = steps.findIndex(({ kind }) => kind === 'function');
+  const [call, ...behind] = steps.slice(first) as [Step & { kind: 'function' }, ...Step[]];
+  return [{ ...call, args: [{ path: { root, steps: steps.slice(0, first) } }] }, ...behind];
 }
 
 function readStep(cursor: Cursor, steps: Step[], depth: number): void {
