@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { Observation } from './capture/observation.ts';
 import type { Lease } from './cluster.ts';
 import { AppError, Busy, errorText, isPassing } from './errors.ts';
 import { newId } from './id.ts';
@@ -19,6 +20,7 @@ export interface DownlinkDeps {
   readonly scripts: Pick<ScriptEngine, 'run'>;
   readonly events: IntegrationEvents;
   readonly statistics: Statistics;
+  readonly observation?: Pick<Observation, 'capture'>;
   readonly now: () => number;
   readonly log: { error(fields: object, text: string): void };
   /** Named points at which fault tests end the process. */
@@ -60,6 +62,9 @@ const LONGEST_RETRY_MS = 30_000;
 
 export function createDownlinks(deps: DownlinkDeps): Downlinks {
   const { backend, scripts, events, statistics, now, log } = deps;
+  const capture = deps.observation?.capture;
+  /** For their journeys: what their converter gave, until they end. */
+  const conversions = new WeakMap<Downlink, { readonly converted: Converted; readonly ms: number; readonly of: number; readonly since: number }>();
 
   async function convertAll(
     { info, debug, metadata, converter }: DownlinkRoute,
@@ -71,10 +76,12 @@ export function createDownlinks(deps: DownlinkDeps): Downlinks {
     const at = now();
     if (!converter) return downlinks.map(() => ({ ok: false, reason: 'Downlink converter is not set' }));
     const metadataTexts = downlinks.map(({ message }) => JSON.stringify(message.metadata));
+    const begin = performance.now();
     const results = await scripts.run(
       converter.script,
       downlinks.map(({ message }, i) => [message.data, metadataTexts[i]!, message.type, integrationMetadata]),
     );
+    const since = performance.now();
     return results.map((result, i) => {
       const { message } = downlinks[i]!;
       let converted: Converted;
@@ -86,6 +93,7 @@ export function createDownlinks(deps: DownlinkDeps): Downlinks {
           converted = { ok: false, reason: errorText(cause) };
         }
       }
+      if (capture) conversions.set(downlinks[i]!, { converted, ms: since - begin, of: downlinks.length, since });
       const error = converted.ok ? null : converted.reason;
       if (debugs(debug, error !== null, at)) {
         work.events.push(
@@ -109,7 +117,8 @@ export function createDownlinks(deps: DownlinkDeps): Downlinks {
     });
   }
 
-  function end({ info }: DownlinkRoute, downlink: Downlink, states: readonly DownlinkState[], reason: string | null, work: Work): void {
+  function end(route: DownlinkRoute, downlink: Downlink, states: readonly DownlinkState[], reason: string | null, work: Work): void {
+    const { info } = route;
     const at = now();
     const last = states.at(-1);
     for (const state of states) {
@@ -141,7 +150,27 @@ export function createDownlinks(deps: DownlinkDeps): Downlinks {
         message: downlink.message,
       });
     }
-    work.afterCommit(() => statistics.count(info.id, 1, last === 'FAILED' ? 1 : 0));
+    work.afterCommit(() => {
+      statistics.count(info.id, 1, last === 'FAILED' ? 1 : 0);
+      if (capture) remember(route, downlink, states, reason, at);
+    });
+  }
+
+  function remember(
+    { info, converter }: DownlinkRoute,
+    downlink: Downlink,
+    states: readonly DownlinkState[],
+    reason: string | null,
+    at: number,
+  ): void {
+    const conversion = conversions.get(downlink);
+    const { converted } = conversion ?? {};
+    capture?.downlink({
+      ...{ downlink, integration: { id: info.id, name: info.name }, converterId: (conversion && converter?.id) ?? null, states, reason, at },
+      ...{ convertMs: conversion?.ms ?? 0, of: conversion?.of ?? 1, ms: conversion ? performance.now() - conversion.since : 0 },
+      parts: converted?.ok ? converted.parts : [],
+      error: converted && !converted.ok ? converted.reason : null,
+    });
   }
 
   function sent({ info, debug }: DownlinkRoute, part: RawDownlink, error: string | null, work: Work): void {

@@ -1,4 +1,5 @@
 import type { NodeInfo } from '#engine/node.ts';
+import type { Ring } from './rings.ts';
 import { type Buckets, quantileOf, Times } from './times.ts';
 
 /** What rule nodes and integrations do, counted in this process: how many, how fast, how long, and why not. */
@@ -36,6 +37,8 @@ export class NodeStatistics {
   readonly failures = new Reasons();
   /** Messages that came to it, whatever became of them. */
   arrived = 0;
+  /** Where its messages are kept, once there was one. */
+  ring: Ring | null = null;
 
   constructor(info: NodeInfo, type: string, now: number) {
     this.info = info;

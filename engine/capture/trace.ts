@@ -28,8 +28,10 @@ export interface Written {
 export interface Visited {
   readonly node: CompiledNode;
   readonly statistics: NodeStatistics;
-  readonly trips: readonly Trip[];
-  /** Of `performance.now()`. */
+  readonly messages: number;
+  /** One of each message, in their order. */
+  readonly steps: Step[];
+  /** Of the statistics' clock. */
   readonly startedMs: number;
   durationMs: number;
   /** By all of its messages together. */
@@ -65,7 +67,9 @@ export type Fate =
 export interface Walked {
   readonly flows: Iterable<Flow>;
   readonly work: Work;
-  /** Unix ms at `performance.now()` 0. */
+  /** When it became durable, Unix ms. */
+  readonly at: number;
+  /** Unix ms at 0 of the clock that steps are timed by. */
   readonly origin: number;
 }
 
@@ -85,6 +89,7 @@ export interface TraceDeps {
   readonly statistics: Statistics;
   /** Takes what a walk left behind; null: nobody keeps it. */
   readonly keep: ((walked: Walked) => void) | null;
+  readonly now: () => number;
 }
 
 /** Of one walk. */
@@ -110,7 +115,8 @@ export class Trace {
     const visited: Visited = {
       node,
       statistics: statistics.node(node.info, node.definition?.type ?? ''),
-      trips,
+      messages: trips.length,
+      steps: [],
       startedMs: statistics.clock(),
       durationMs: 0,
       written: null,
@@ -121,6 +127,7 @@ export class Trace {
       this.alone = trips.length === 1 ? trips[0]! : null;
       for (const trip of trips) {
         trip.step = { before: trip.step, visited, message: trip.message, to: null, error: null, written: null, created: null };
+        visited.steps.push(trip.step);
       }
     }
     return visited;
@@ -131,8 +138,7 @@ export class Trace {
     visited.durationMs = now - visited.startedMs;
     // What an external node takes, the outbox counts.
     if (!visited.node.definition?.send) {
-      const count = visited.trips.length;
-      visited.statistics.times.add(visited.durationMs / count, count, now);
+      visited.statistics.times.add(visited.durationMs / visited.messages, visited.messages, now);
     }
     if (this.loose.length > 0) this.attribute(visited);
     this.current = null;
@@ -186,19 +192,20 @@ export class Trace {
 
   /** To be called when the work is durable. */
   done(flows: Iterable<Flow>): void {
-    this.deps.keep?.({ flows, work: this.work, origin: performance.timeOrigin });
+    const { keep, statistics, now } = this.deps;
+    const at = now();
+    keep?.({ flows, work: this.work, at, origin: at - statistics.clock() });
   }
 
   /** A node that had several messages in hand works on them in their order: the first new message of an originator is of its first, and so on. */
-  private attribute({ trips }: Visited): void {
+  private attribute({ steps }: Visited): void {
     const turns = new Map<string, number>();
     for (const message of this.loose) {
       const { id } = message.originator;
-      const own = trips.filter((trip) => trip.step!.message.originator.id === id);
+      const own = steps.filter((step) => step.message.originator.id === id);
       const turn = turns.get(id) ?? 0;
       turns.set(id, turn + 1);
-      const of = own[Math.min(turn, own.length - 1)] ?? trips[0]!;
-      noteCreated(of.step, message);
+      noteCreated(own[Math.min(turn, own.length - 1)] ?? steps[0]!, message);
     }
     this.loose = [];
   }

@@ -1,15 +1,17 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { Observation } from '#engine/capture/observation.ts';
 import type { Lease } from '#engine/cluster.ts';
 import { Busy, errorText, isPassing, NotDurable, VersionConflict } from '#engine/errors.ts';
 import type { Accepted, RawUplink } from '#engine/integration.ts';
 import type { IntegrationEvents } from '#engine/integration-events.ts';
+import type { Message } from '#engine/message.ts';
 import type { Backend } from '#engine/queue.ts';
 import type { ScriptArgs, ScriptEngine, ScriptResult } from '#engine/script.ts';
 import type { Statistics } from '#engine/statistics.ts';
 import { Work } from '#engine/work.ts';
 import type { Creation, Resolver } from './resolve.ts';
 import { type ChangedOnly, createChangedOnly, EVERYTHING } from './update-only.ts';
-import { addUplinks, type UplinkItem, type UplinkTarget } from './work.ts';
+import { addUplinks, type MessageEnds, type UplinkItem, type UplinkTarget } from './work.ts';
 
 export type { UplinkConverter, UplinkTarget } from './work.ts';
 
@@ -20,6 +22,8 @@ export interface AcceptDeps {
   readonly resolver: Resolver;
   readonly events: IntegrationEvents;
   readonly statistics: Statistics;
+  /** Counts and remembers. */
+  readonly observation?: Pick<Observation, 'capture' | 'statistics'>;
   /** After the commit: these devices spoke. */
   readonly activity: (tenantId: string, deviceId: string) => void;
   /** How long an integration's next `count` uplinks have to wait for the tenant's rate limit, ms. */
@@ -69,8 +73,16 @@ interface Item extends UplinkItem {
   /** The peer waits for an answer that may carry a downlink. */
   readonly answered: boolean;
   readonly lease: Lease | null;
+  /** Of `performance.now()`. */
+  readonly since: number;
   readonly resolve: (accepted: Accepted) => void;
   readonly reject: (cause: unknown) => void;
+}
+
+/** What the script host made of a batch, and how long it took. */
+interface Conversions {
+  readonly results: readonly (ScriptResult | null)[];
+  readonly ms: number;
 }
 
 type Outcome = Accepted | { readonly outcome: 'refused'; readonly cause: unknown };
@@ -138,18 +150,19 @@ function createSource(first: UplinkTarget, deps: AcceptDeps, limits: AcceptLimit
     tail = tail.then(() => finish(items, conversion, by, era));
   }
 
-  async function convert(items: readonly Item[], { converter, info }: UplinkTarget): Promise<(ScriptResult | null)[]> {
+  async function convert(items: readonly Item[], { converter, info }: UplinkTarget): Promise<Conversions> {
     const late = await rateLimited(info.tenantId, items.length);
-    if (late) return items.map(() => ({ ok: false, fault: { reason: 'thrown', message: 'rate limit' } }));
+    if (late) return { results: items.map(() => ({ ok: false, fault: { reason: 'thrown', message: 'rate limit' } })), ms: 0 };
     const results: (ScriptResult | null)[] = items.map(() => null);
-    if (!converter) return results;
+    if (!converter) return { results, ms: 0 };
+    const begin = performance.now();
     const convertible = items.flatMap((item, index) => (item.uplink.problem === undefined ? [index] : []));
     const calls = convertible.map((index): ScriptArgs => [items[index]!.uplink.payload, items[index]!.metadataJson]);
     const converted = calls.length > 0 ? await scripts.run(converter.script, calls) : [];
     convertible.forEach((index, at) => {
       results[index] = converted[at]!;
     });
-    return results;
+    return { results, ms: performance.now() - begin };
   }
 
   /** Waits for the tenant's rate limit. True: longer than a peer should be held up. */
@@ -165,15 +178,15 @@ function createSource(first: UplinkTarget, deps: AcceptDeps, limits: AcceptLimit
     return false;
   }
 
-  async function finish(items: readonly Item[], conversion: Promise<(ScriptResult | null)[]>, by: UplinkTarget, era: number): Promise<void> {
+  async function finish(items: readonly Item[], conversion: Promise<Conversions>, by: UplinkTarget, era: number): Promise<void> {
     try {
-      const results = await conversion;
+      const conversions = await conversion;
       while (backend.queue.depth().messages > limits.depth) {
         if (shared.closed) throw new NotDurable(new Error('the server is stopping'));
         await sleep(DEPTH_CHECK_MS);
       }
       if (era !== failures) throw new NotDurable(new Error('an earlier message of this connection was not stored'));
-      settle(items, await store(items, results, by));
+      settle(items, await store(items, conversions, by));
     } catch (cause) {
       changedOnly.forget();
       const refusal = cause instanceof NotDurable ? cause : new NotDurable(cause);
@@ -191,11 +204,11 @@ function createSource(first: UplinkTarget, deps: AcceptDeps, limits: AcceptLimit
   }
 
   /** All at once; when the content is refused, anew; then one by one, so that a culprit fails alone. @throws NotDurable, Fenced */
-  async function store(items: readonly Item[], results: readonly (ScriptResult | null)[], by: UplinkTarget): Promise<Outcome[]> {
+  async function store(items: readonly Item[], conversions: Conversions, by: UplinkTarget): Promise<Outcome[]> {
     let refusal: unknown;
     for (let i = 0; i < REBUILDS; i++) {
       try {
-        return await commit(items, results, by);
+        return await commit(items, conversions, by);
       } catch (cause) {
         if (isPassing(cause)) throw cause;
         refusal = cause;
@@ -203,31 +216,35 @@ function createSource(first: UplinkTarget, deps: AcceptDeps, limits: AcceptLimit
     }
     if (items.length > 1) {
       const accepted: Outcome[] = [];
-      for (let i = 0; i < items.length; i++) accepted.push(...(await store([items[i]!], [results[i]!], by)));
+      const { results, ms } = conversions;
+      for (let i = 0; i < items.length; i++) accepted.push(...(await store([items[i]!], { results: [results[i]!], ms }, by)));
       return accepted;
     }
     // Its dead letter was deleted meanwhile: there is nothing left to try again, and nothing to hold up the others for.
     if (items[0]!.deadLetterId !== null && refusal instanceof VersionConflict) return [{ outcome: 'refused', cause: refusal }];
     deps.log.error({ err: refusal, integrationId: by.info.id }, 'an uplink can not be stored');
-    return commit(items, [{ ok: false, fault: { reason: 'thrown', message: errorText(refusal) } }], by);
+    return commit(items, { ...conversions, results: [{ ok: false, fault: { reason: 'thrown', message: errorText(refusal) } }] }, by);
   }
 
-  async function commit(items: readonly Item[], results: readonly (ScriptResult | null)[], by: UplinkTarget): Promise<Accepted[]> {
+  async function commit(items: readonly Item[], conversions: Conversions, by: UplinkTarget): Promise<Accepted[]> {
     const work = new Work();
     work.answersFirst = items.some(({ answered }) => answered);
     for (const { lease } of items) if (lease !== null && lease !== work.leases.at(-1)) work.leases.push(lease);
     const creations: Creation[] = [];
     let committed = false;
     try {
-      const accepted = await addUplinks(items, results, work, creations, {
+      const ends: MessageEnds = [];
+      const accepted = await addUplinks(items, conversions.results, work, creations, {
         target: by,
         resolver: deps.resolver,
         events: deps.events,
         changedOnly,
         now: now(),
+        ends,
       });
       await backend.commit(work);
       committed = true;
+      deps.observation && observe(deps.observation, { items, conversions, accepted, messages: work.messages, ends, by, at: now() });
       deps.onPoint?.('before-ack');
       return accepted;
     } catch (cause) {
@@ -296,6 +313,7 @@ function createSource(first: UplinkTarget, deps: AcceptDeps, limits: AcceptLimit
           deadLetterId: deadLetterId ?? null,
           answered: !mayWait,
           lease,
+          since: performance.now(),
           resolve,
           reject,
         });
@@ -310,4 +328,30 @@ function createSource(first: UplinkTarget, deps: AcceptDeps, limits: AcceptLimit
       return lastUplinkAt;
     },
   };
+}
+
+interface Done {
+  readonly items: readonly Item[];
+  readonly conversions: Conversions;
+  readonly accepted: readonly Accepted[];
+  readonly messages: readonly Message[];
+  readonly ends: MessageEnds;
+  readonly by: UplinkTarget;
+  readonly at: number;
+}
+
+/** A batch is durable. */
+function observe({ statistics, capture }: Pick<Observation, 'capture' | 'statistics'>, done: Done): void {
+  const { items, conversions, accepted, messages, ends, by, at } = done;
+  const { id, name, tenantId } = by.info;
+  const { converter, accept, failures } = statistics.integration(tenantId, id);
+  const now = performance.now();
+  if (by.converter) converter.add(conversions.ms / items.length, items.length, now);
+  for (const { since } of items) accept.add(now - since, 1, now);
+  for (const outcome of accepted) if (outcome.outcome === 'dead') failures.add(outcome.reason);
+  capture?.accepted({
+    ...{ tenantId, integration: { id, name }, converterId: by.converter?.id ?? null },
+    ...{ items, results: conversions.results, accepted, messages, ends, convertMs: conversions.ms, at },
+    now,
+  });
 }

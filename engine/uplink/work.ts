@@ -37,12 +37,16 @@ export interface UplinkItem {
   readonly deadLetterId: string | null;
 }
 
+/** New messages of the batch after each item. */
+export type MessageEnds = number[];
+
 export interface UplinkWorkDeps {
   readonly target: UplinkTarget;
   readonly resolver: Resolver;
   readonly events: IntegrationEvents;
   readonly changedOnly: ChangedOnly;
   readonly now: number;
+  readonly ends?: MessageEnds;
 }
 
 type Conversion = { readonly ok: true; readonly entities: readonly UplinkEntity[] } | { readonly ok: false; readonly reason: string };
@@ -126,6 +130,7 @@ export async function addUplinks(
       dead--;
     }
     addDebugEvents(item, result, outcome.ok ? null : outcome.reason, work, deps);
+    deps.ends?.push(work.messages.length);
   }
   if (received) work.count(tenantId, id, 'uplinks.received', received);
   if (converted) work.count(tenantId, id, 'uplinks.converted', converted);

@@ -1,6 +1,6 @@
 import type { Lease } from '#engine/cluster.ts';
 import { errorText, Fenced, isPassing, Timeout } from '#engine/errors.ts';
-import { withChanges } from '#engine/message.ts';
+import { type Message, withChanges } from '#engine/message.ts';
 import type { Emission, SendContext } from '#engine/node.ts';
 import { laneOf, type Queue } from '#engine/queue.ts';
 import type { Services } from '#engine/services.ts';
@@ -17,6 +17,8 @@ export interface OutboxDeps extends EmitDeps {
   readonly chains: Pick<ChainLookup, 'get'>;
   services(tenantId: string): Pick<Services, 'settings'> & { readonly entities: SendContext<unknown, unknown>['entities'] };
   commit(work: Work): Promise<void>;
+  /** A message leaves the outbox, durably: counted and remembered. `ms` is the last try alone. */
+  readonly onSent?: (sent: { message: Message; node: CompiledNode; emission: Emission; at: number; ms: number }) => void;
   /** What it writes is only valid while this process has the lane. Absent: there is no other process. */
   leaseOf?(originatorId: string): Lease | null;
   /** Messages that could not be sent for so long are dead letters. Default a day. */
@@ -45,6 +47,12 @@ export interface Outbox {
   revoked(lane: number): Promise<void>;
   /** Ends what is under way. What was not sent is in the store. */
   stop(): Promise<void>;
+}
+
+interface Sent {
+  readonly emission: Emission;
+  readonly at: number;
+  readonly ms: number;
 }
 
 interface OwnLane {
@@ -179,6 +187,7 @@ export function createOutbox(deps: OutboxDeps): Outbox {
       }
       line.works();
       await finish(kept, outcome.write, ending);
+      if (node && outcome.sent) deps.onSent?.({ message: kept.message, node, ...outcome.sent });
     } catch (cause) {
       deps.log.error({ err: cause, node: kept.nodeId }, 'bug in the outbox');
     } finally {
@@ -192,7 +201,7 @@ export function createOutbox(deps: OutboxDeps): Outbox {
     kept: Kept,
     node: CompiledNode | undefined,
     ending: AbortSignal,
-  ): Promise<'ended' | { readonly wait: string } | { readonly write: (work: Work) => void }> {
+  ): Promise<'ended' | { readonly wait: string } | { readonly write: (work: Work) => void; readonly sent?: Sent }> {
     const { message } = kept;
     const old = deps.now() - kept.keptAt > (deps.maxAgeMs ?? MAX_AGE_MS);
     const waitOrBury = (reason: string) => (old ? { write: (work: Work) => bury(work, message, reason, node ?? null, deps) } : { wait: reason });
@@ -204,12 +213,15 @@ export function createOutbox(deps: OutboxDeps): Outbox {
     if (node.problem !== null) return waitOrBury(`Rule Node is not active! Failed to initialize. ${node.problem}`);
     // The node is of another kind by now: the message goes through it as it is.
     if (!node.definition!.send) return { write: (work) => void work.messages.push(message) };
+    const at = deps.now();
+    const begin = performance.now();
     const emission = await send(kept, node, ending);
+    const ms = performance.now() - begin;
     if (ending.aborted && emission.away) return 'ended';
     const labels = typeof emission.to === 'string' ? [emission.to] : emission.to;
     const unconnected = labels.every((label) => !node.targets.has(label.toLowerCase()));
     if (emission.away && unconnected) return waitOrBury(emission.error ?? 'Failure');
-    return { write: (work) => resumeBehind(node, emission, message, work, deps) };
+    return { write: (work) => resumeBehind(node, emission, message, work, deps), sent: { emission, at, ms } };
   }
 
   async function send({ message }: Kept, node: CompiledNode, ending: AbortSignal): Promise<Emission> {
