@@ -1,4 +1,5 @@
 import { parseArgs } from 'node:util';
+import { lintChains } from './chain-lint.ts';
 import { CliError, connect, EXIT } from './client.ts';
 import { copyInstallation } from './copy.ts';
 import { listDeadLetters, requeueDeadLetters } from './dead-letters.ts';
@@ -10,6 +11,7 @@ const HELP = `fieldbridge: the command line of Fieldbridge
 
   fieldbridge chain import FILE [--root]        a rule chain file becomes a new chain; --root makes it the root chain
   fieldbridge chain export ID|NAME [--out FILE]
+  fieldbridge chain lint FILE|DIR [--strict]    what can not run or will surprise, without a server; --url looks the entities up there; --strict: warnings fail too
   fieldbridge converter import FILE
   fieldbridge converter export ID|NAME [--out FILE]
   fieldbridge test DIR                          runs every converter's cases below DIR; needs no server
@@ -41,6 +43,7 @@ const OPTIONS = {
   to: { type: 'string' },
   redis: { type: 'string' },
   all: { type: 'boolean' },
+  strict: { type: 'boolean' },
 } as const;
 
 /** Commands of one word; what follows is their subject. */
@@ -86,6 +89,11 @@ async function run(argv: string[]): Promise<number> {
     case 'chain export':
       await exportChain(await client(), need('an ID or NAME'), values.out);
       return EXIT.good;
+    case 'chain lint': {
+      const path = need('a FILE or DIR');
+      const { json = false, strict = false } = values;
+      return lintChains(path, { json, strict, client: values.url === undefined ? null : await client() });
+    }
     case 'converter import': {
       const file = need('a FILE');
       const converter = await importConverter(await client(), file);
