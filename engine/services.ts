@@ -136,7 +136,8 @@ export interface Services {
   kept: {
     /** Oldest first, those of this batch included. */
     list(nodeId: string, key: string): Promise<readonly Message[]>;
-    count(nodeId: string, key: string): Promise<number>;
+    /** Without a key: of the whole node. */
+    count(nodeId: string, key?: string): Promise<number>;
     /** They are no longer kept and end here: what the node emits for them are new messages. */
     release(nodeId: string, key: string, messages: readonly Message[]): void;
     /** `due` of the node runs at `at` (Unix ms) in the originator's lane, also after a restart. */

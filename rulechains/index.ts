@@ -7,6 +7,7 @@ import clearAlarm from './nodes/action/clear-alarm.ts';
 import copyToView from './nodes/action/copy-to-view.ts';
 import createAlarm from './nodes/action/create-alarm.ts';
 import createRelation from './nodes/action/create-relation.ts';
+import delay from './nodes/action/delay.ts';
 import deleteAttributes from './nodes/action/delete-attributes.ts';
 import deleteRelation from './nodes/action/delete-relation.ts';
 import deviceState from './nodes/action/device-state.ts';
@@ -69,6 +70,7 @@ import copyKeys from './nodes/transformation/copy-keys.ts';
 import deleteKeys from './nodes/transformation/delete-keys.ts';
 import duplicateToGroup from './nodes/transformation/duplicate-to-group.ts';
 import duplicateToGroupByName from './nodes/transformation/duplicate-to-group-by-name.ts';
+import deduplication from './nodes/transformation/deduplication.ts';
 import duplicateToRelated from './nodes/transformation/duplicate-to-related.ts';
 import jsonPath from './nodes/transformation/json-path.ts';
 import renameKeys from './nodes/transformation/rename-keys.ts';
@@ -114,6 +116,7 @@ export const nodes: readonly AnyNode[] = [
   toEmail,
   saveTimeseries,
   saveAttributes,
+  deduplication,
   deleteAttributes,
   calculatedFields,
   createAlarm,
@@ -133,6 +136,7 @@ export const nodes: readonly AnyNode[] = [
   rpcRequest,
   rpcReply,
   restReply,
+  delay,
   pushToEdge,
   pushToCloud,
   integrationDownlink,

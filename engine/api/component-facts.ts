@@ -21,7 +21,7 @@ const FORMS: Readonly<Record<string, readonly [configDirective: string, icon?: s
   'rpc.TbSendRPCRequestNode': ['tbActionNodeRpcRequestConfig', 'call_made'],
 };
 /** Pages whose address is not the node's name. */
-const PAGES: Readonly<Record<string, string>> = { 'telemetry.TbMsgTimeseriesNode': 'save-timeseries' };
+const PAGES: Readonly<Record<string, string>> = { 'telemetry.TbMsgTimeseriesNode': 'save-timeseries', 'delay.TbMsgDelayNode': 'delay' };
 const DOCS = 'https://thingsboard.io/docs/user-guide/rule-engine-2-0/nodes';
 const PREFIX = 'org.thingsboard.rule.engine.';
 

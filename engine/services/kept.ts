@@ -15,8 +15,10 @@ export interface KeptDeps {
 /** What nodes of a batch keep and remember: reads see what is in the work already. */
 export function keptServices(tenantId: string, work: Work, deps: KeptDeps): Pick<Services, 'kept' | 'memory'> {
   const isGone = (messageId: string): boolean => work.keptRemovals.some((removal) => removal.messageId === messageId);
-  const added = (nodeId: string, key: string): Message[] =>
-    work.kept.filter((kept) => kept.nodeId === nodeId && kept.key === key && kept.kind === 'own').map((kept) => kept.message);
+  const isAsked = (entry: { readonly nodeId: string; readonly key: string }, nodeId: string, key: string | undefined): boolean =>
+    entry.nodeId === nodeId && (key === undefined || entry.key === key);
+  const added = (nodeId: string, key?: string): Message[] =>
+    work.kept.filter((kept) => kept.kind === 'own' && isAsked(kept, nodeId, key)).map((kept) => kept.message);
   return {
     kept: {
       async list(nodeId, key) {
@@ -25,7 +27,7 @@ export function keptServices(tenantId: string, work: Work, deps: KeptDeps): Pick
       },
       async count(nodeId, key) {
         const { count } = await deps.store.keptSummary(tenantId, nodeId, key);
-        return count + added(nodeId, key).length - work.keptRemovals.filter((removal) => removal.nodeId === nodeId && removal.key === key).length;
+        return count + added(nodeId, key).length - work.keptRemovals.filter((removal) => isAsked(removal, nodeId, key)).length;
       },
       release(nodeId, key, messages) {
         for (const message of messages) {

@@ -64,7 +64,11 @@ export function services(world: World = {}) {
   const all: Services = {
     kept: {
       list: async (nodeId, key) => kept[`${nodeId} ${key}`] ?? [],
-      count: async (nodeId, key) => kept[`${nodeId} ${key}`]?.length ?? 0,
+      count: async (nodeId, key) =>
+        Object.entries(kept).reduce(
+          (sum, [at, held]) => sum + (at.startsWith(key === undefined ? `${nodeId} ` : `${nodeId} ${key}`) ? held.length : 0),
+          0,
+        ),
       release(nodeId, key, messages) {
         kept[`${nodeId} ${key}`] = (kept[`${nodeId} ${key}`] ?? []).filter((message) => !messages.includes(message));
         did.push(['release', key, messages.map(({ id }) => id)]);
