@@ -103,6 +103,8 @@ export function services(world: World = {}) {
       active: async (originator, type) =>
         alarms.findLast((alarm) => alarm.originator.id === originator.id && alarm.type === type && !alarm.cleared) ?? null,
       byId: async (id) => alarms.find((alarm) => alarm.id === id) ?? null,
+      list: async ({ originator, createdFrom = 0 }) =>
+        alarms.filter((alarm) => (!originator || alarm.originator.id === originator.id) && alarm.createdTime >= createdFrom),
       async create(fields) {
         const alarm: Alarm = {
           id: newId(),
