@@ -31,6 +31,9 @@ import saveToCustomTable from './nodes/action/save-to-custom-table.ts';
 import synchronizationEnd from './nodes/action/synchronization-end.ts';
 import synchronizationStart from './nodes/action/synchronization-start.ts';
 import unassignFromCustomer from './nodes/action/unassign-from-customer.ts';
+import aggregateLatest from './nodes/analytics/aggregate-latest.ts';
+import aggregateStream from './nodes/analytics/aggregate-stream.ts';
+import alarmsCount from './nodes/analytics/alarms-count.ts';
 import calculateDelta from './nodes/enrichment/calculate-delta.ts';
 import customerAttributes from './nodes/enrichment/customer-attributes.ts';
 import customerDetails from './nodes/enrichment/customer-details.ts';
@@ -49,6 +52,7 @@ import gcpPubSub from './nodes/external/gcp-pubsub.ts';
 import kafka from './nodes/external/kafka.ts';
 import rabbitmq from './nodes/external/rabbitmq.ts';
 import restApiCall from './nodes/external/rest-api-call.ts';
+import sendEmail from './nodes/external/send-email.ts';
 import alarmStatus from './nodes/filter/alarm-status.ts';
 import assetProfileSwitch from './nodes/filter/asset-profile-switch.ts';
 import checkFields from './nodes/filter/check-fields.ts';
@@ -67,10 +71,10 @@ import output from './nodes/flow/output.ts';
 import ruleChain from './nodes/flow/rule-chain.ts';
 import changeOriginator from './nodes/transformation/change-originator.ts';
 import copyKeys from './nodes/transformation/copy-keys.ts';
+import deduplication from './nodes/transformation/deduplication.ts';
 import deleteKeys from './nodes/transformation/delete-keys.ts';
 import duplicateToGroup from './nodes/transformation/duplicate-to-group.ts';
 import duplicateToGroupByName from './nodes/transformation/duplicate-to-group-by-name.ts';
-import deduplication from './nodes/transformation/deduplication.ts';
 import duplicateToRelated from './nodes/transformation/duplicate-to-related.ts';
 import jsonPath from './nodes/transformation/json-path.ts';
 import renameKeys from './nodes/transformation/rename-keys.ts';
@@ -113,10 +117,10 @@ export const nodes: readonly AnyNode[] = [
   renameKeys,
   jsonPath,
   splitArray,
+  deduplication,
   toEmail,
   saveTimeseries,
   saveAttributes,
-  deduplication,
   deleteAttributes,
   calculatedFields,
   createAlarm,
@@ -133,10 +137,10 @@ export const nodes: readonly AnyNode[] = [
   gpsGeofencingEvents,
   math,
   generator,
+  delay,
   rpcRequest,
   rpcReply,
   restReply,
-  delay,
   pushToEdge,
   pushToCloud,
   integrationDownlink,
@@ -147,6 +151,9 @@ export const nodes: readonly AnyNode[] = [
   generateDashboardReport,
   synchronizationStart,
   synchronizationEnd,
+  aggregateLatest,
+  aggregateStream,
+  alarmsCount,
   restApiCall,
   kafka,
   rabbitmq,
@@ -154,6 +161,7 @@ export const nodes: readonly AnyNode[] = [
   awsSqs,
   awsLambda,
   gcpPubSub,
+  sendEmail,
   output,
   checkpoint,
   ruleChain,
