@@ -26,7 +26,7 @@ export function rateLimit(spec: string): RateLimit {
       if (bucket.last === what) return true;
       const passed = Math.max(0, now - bucket.at) / 1000;
       bucket.tokens = limits.map(([count, seconds], index) => Math.min(count, bucket.tokens[index]! + (passed * count) / seconds));
-      bucket.at = now;
+      bucket.at = Math.max(bucket.at, now);
       // In order of their last question: the oldest are the first to be full, and forgotten.
       buckets.delete(key);
       buckets.set(key, bucket);
