@@ -30,6 +30,8 @@ export interface Services {
     /** Latest not cleared alarm of (originator, type). */
     active(originator: EntityRef, type: string): Promise<Alarm | null>;
     byId(id: string): Promise<Alarm | null>;
+    /** Of one originator or of all. @param createdFrom Unix ms, inclusive. */
+    list(query: { originator?: EntityRef; createdFrom?: number }): Promise<Alarm[]>;
     create(alarm: NewAlarm): Promise<Alarm>;
     update(alarm: Alarm): Promise<Alarm>;
     clear(alarm: Alarm, clearTs: number, details: unknown): Promise<Alarm>;

@@ -1,3 +1,4 @@
+import { localMs, utcMs, zoneOf } from '../zones.ts';
 import { badRequest } from './errors.ts';
 
 export const INTERVAL_TYPES = ['MILLISECONDS', 'WEEK', 'WEEK_ISO', 'MONTH', 'QUARTER'] as const;
@@ -31,7 +32,7 @@ export function bucketStarts(range: BucketRange): number[] {
     for (let ts = startTs; ts < endTs; ts += interval) starts.push(ts);
     return starts;
   }
-  const zone = zoneOf(range.timeZone);
+  const zone = knownZone(range.timeZone);
   const starts: number[] = [];
   for (let ts = startTs; ts < endTs; ts = nextBoundary(ts, intervalType, zone)) {
     starts.push(ts);
@@ -66,39 +67,10 @@ function nextBoundary(ts: number, type: Exclude<IntervalType, 'MILLISECONDS'>, z
   return utcMs(next(), zone);
 }
 
-const ZONES = new Map<string, Intl.DateTimeFormat>();
-
-function zoneOf(timeZone: string): Intl.DateTimeFormat {
-  let zone = ZONES.get(timeZone);
-  if (!zone) {
-    try {
-      zone = new Intl.DateTimeFormat('en-US', {
-        timeZone,
-        hourCycle: 'h23',
-        year: 'numeric',
-        month: 'numeric',
-        day: 'numeric',
-        hour: 'numeric',
-        minute: 'numeric',
-        second: 'numeric',
-      });
-    } catch {
-      throw badRequest(`Unknown time-zone ID: ${timeZone}`);
-    }
-    ZONES.set(timeZone, zone);
+function knownZone(timeZone: string): Intl.DateTimeFormat {
+  try {
+    return zoneOf(timeZone);
+  } catch {
+    throw badRequest(`Unknown time-zone ID: ${timeZone}`);
   }
-  return zone;
-}
-
-/** Wall clock of the zone, as if it were UTC. */
-function localMs(ts: number, zone: Intl.DateTimeFormat): number {
-  const parts: Record<string, number> = {};
-  for (const { type, value } of zone.formatToParts(ts)) parts[type] = Number(value);
-  return Date.UTC(parts['year']!, parts['month']! - 1, parts['day'], parts['hour'], parts['minute'], parts['second']) + (((ts % 1000) + 1000) % 1000);
-}
-
-/** The instant at which the zone's wall clock shows `local`. Twice: the offset found first may be the one before a change of summer time. */
-function utcMs(local: number, zone: Intl.DateTimeFormat): number {
-  const guess = local - (localMs(local, zone) - local);
-  return guess - (localMs(guess, zone) - local);
 }

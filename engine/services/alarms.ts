@@ -78,6 +78,19 @@ export function alarmServices(tenantId: string, work: Work, pending: PendingAlar
       const doc = own?.tenantId === tenantId ? own : await deps.store.doc('ALARM', tenantId, id);
       return doc && alarmIn(doc);
     },
+    async list({ originator, createdFrom }) {
+      const own = pending.all();
+      const isAsked = (doc: Doc): boolean =>
+        doc.tenantId === tenantId && (!originator || doc.ref === originator.id) && (createdFrom === undefined || doc.createdTime >= createdFrom);
+      const found: Doc[] = [];
+      for (let page = 0; ; page++) {
+        const { data, hasNext } = await deps.store.docs('ALARM', tenantId, { ref: originator?.id, startTime: createdFrom, page });
+        for (const doc of data) if (!own.has(doc.id)) found.push(doc);
+        if (!hasNext) break;
+      }
+      for (const doc of own.values()) if (isAsked(doc)) found.push(doc);
+      return found.map(alarmIn);
+    },
     async create(alarm: NewAlarm) {
       const rest = { acknowledged: false, cleared: false, assigneeId: null, ackTs: 0, clearTs: 0, assignTs: 0 };
       return save({ id: deps.newId(), tenantId, createdTime: deps.now(), ...rest, ...alarm });

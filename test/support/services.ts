@@ -177,8 +177,8 @@ export function services(world: World = {}) {
 }
 
 /** The script engine in small: what it gives a node, without what keeps others safe. */
-function evaluate({ kind, body }: Script, [data, metadata, type]: ScriptArgs): ScriptResult {
-  const names = kind === 'generator' ? ['prevMsg', 'prevMetadata', 'prevMsgType'] : ['msg', 'metadata', 'msgType'];
+function evaluate({ kind, body, argNames }: Script, [data, metadata, type]: ScriptArgs): ScriptResult {
+  const names = argNames ?? (kind === 'generator' ? ['prevMsg', 'prevMetadata', 'prevMsgType'] : ['msg', 'metadata', 'msgType']);
   try {
     return { ok: true, json: JSON.stringify(new Function(...names, body)(JSON.parse(String(data)), JSON.parse(metadata), type)) };
   } catch (cause) {
