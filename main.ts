@@ -6,6 +6,7 @@ import { createIntegrations } from '#actors/integrations.ts';
 import { createSystem } from '#actors/system.ts';
 import { buildOperationServer } from '#engine/api/operation.ts';
 import { buildServer } from '#engine/api/server.ts';
+import { createObservation } from '#engine/capture/observation.ts';
 import { newId } from '#engine/id.ts';
 import { setOutboundPolicy } from '#engine/outbound.ts';
 import { killAt } from '#engine/points.ts';
@@ -28,7 +29,7 @@ import { integrations as integrationTypes } from '#integrations/index.ts';
 import { nodes as nodeTypes } from '#rulechains/index.ts';
 import { startDemo } from './demo/index.ts';
 import rootChain from './rulechains/chains/root.json' with { type: 'json' };
-import { openGround } from './start/backend.ts';
+import { openGround, openSegments } from './start/backend.ts';
 import { callAs } from './start/call-as.ts';
 import { announce } from './start/ready.ts';
 import { refusalText } from './start/refusal.ts';
@@ -57,9 +58,16 @@ async function start(settings: Settings, log: Logger): Promise<() => Promise<voi
   const system = createSystem({ cluster, lanes: queue.lanes });
   const leaseOf = cluster.shared ? { leaseOf: system.leaseOf } : {};
 
+  const observation = createObservation({
+    segments: await openSegments(settings, backend, { now, log }),
+    ...{ cluster, onChange: backend.onChange, ringBytes: settings.capture?.ringBytes ?? 0, newId, now, log },
+  });
+  const { capture, trace } = observation;
+  const onMade = capture ? { created: capture.made } : {};
+
   const devices = createDevices({ backend, system, inactivityMs: settings.deviceInactivityMs, now, log });
   const integrations = createIntegrations({
-    ...{ backend, scripts, types, secrets, devices, server, now, log, onPoint },
+    ...{ backend, scripts, types, secrets, devices, observation, server, now, log, onPoint },
     allowLocalHosts: settings.allowLocalHosts,
     maxUplinkBytes: MAX_UPLINK_BYTES,
   });
@@ -68,10 +76,12 @@ async function start(settings: Settings, log: Logger): Promise<() => Promise<voi
   const commit = backend.commit.bind(backend);
   const outbox = createOutbox({
     services: (tenantId) => ({ settings: settingsService(store), entities: entities.of(tenantId) }),
-    ...{ queue, store, chains, commit, newId, now, server, log, ...leaseOf },
+    ...{ queue, store, chains, commit, newId, now, server, log, ...leaseOf, ...onMade },
+    onSent: observation.sent,
   });
   const runner = createRunner({
     toSend: outbox.added,
+    ...{ trace, ...onMade },
     policy(message) {
       const name = chains.queueOf(message);
       return name instanceof Promise ? name.then((found) => policies.of(message.tenantId, found)) : policies.of(message.tenantId, name);
@@ -101,6 +111,7 @@ async function start(settings: Settings, log: Logger): Promise<() => Promise<voi
   const { httpHost: host, httpPort } = settings;
   const context = {
     ...{ backend, scripts, nodes, integrations: types, waiting, secrets, rootChain, serviceId: server, maxUplinkBytes: MAX_UPLINK_BYTES, now },
+    ...{ observation, outbox },
     control: { integrations, chains, devices },
     jwtKey: secrets.derive('jwt', 64),
     baseUrl: `http://${host}:${httpPort}`,
@@ -124,6 +135,7 @@ async function start(settings: Settings, log: Logger): Promise<() => Promise<voi
     await integrations.stop();
     await app?.close();
     waiting.close();
+    await observation.close();
     await devices.stop();
     chains.stop();
     limits.close();

@@ -1,5 +1,6 @@
 import { type Actor, createActor, waitFor } from 'xstate';
 import { refuseLocalHosts } from '#engine/addresses.ts';
+import type { Observation } from '#engine/capture/observation.ts';
 import type { Holder, Lease } from '#engine/cluster.ts';
 import type { Control, IntegrationStatus } from '#engine/control.ts';
 import { createDownlinks, type DownlinkRoute } from '#engine/downlinks.ts';
@@ -31,6 +32,8 @@ export interface IntegrationsOptions {
   readonly types: IntegrationRegistry;
   readonly secrets: Secrets;
   readonly devices: Pick<Control['devices'], 'activity'>;
+  /** Counts and remembers what comes and goes. */
+  readonly observation?: Pick<Observation, 'capture' | 'statistics'>;
   /** This process, in events. */
   readonly server: string;
   readonly now: () => number;
@@ -78,12 +81,23 @@ const MAX_UPLINK_BYTES = 10 * 1024 * 1024;
  * wherever it is; requests that come to us are answered by every process.
  */
 export function createIntegrations(options: IntegrationsOptions): Integrations {
-  const { backend, types, secrets, now, log, random = Math.random, allowLocalHosts = true, maxUplinkBytes = MAX_UPLINK_BYTES, onPoint } = options;
+  const {
+    backend,
+    types,
+    secrets,
+    now,
+    log,
+    random = Math.random,
+    allowLocalHosts = true,
+    maxUplinkBytes = MAX_UPLINK_BYTES,
+    onPoint,
+    observation,
+  } = options;
   const { store, cluster } = backend;
   const events = createIntegrationEvents(options.server);
   const statistics = createStatistics(now);
   const resolver = createResolver(backend, now);
-  const downlinks = createDownlinks({ backend, scripts: options.scripts, events, statistics, now, log, onPoint });
+  const downlinks = createDownlinks({ backend, scripts: options.scripts, events, statistics, observation, now, log, onPoint });
   const inbound = createInbound({ backend, downlinks, events, maxBytes: maxUplinkBytes, now, log });
   const accept = createAccept({
     backend,
@@ -91,6 +105,7 @@ export function createIntegrations(options: IntegrationsOptions): Integrations {
     resolver,
     events,
     statistics,
+    observation,
     activity: (tenantId, deviceId) => options.devices.activity(tenantId, deviceId),
     rateLimit: options.rateLimit,
     limits: options.limits,

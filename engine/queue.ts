@@ -1,3 +1,4 @@
+import type { SegmentLimits, Segments } from './capture/segments.ts';
 import type { Cluster } from './cluster.ts';
 import type { Message } from './message.ts';
 import type { Downlink, Kept, Store } from './store.ts';
@@ -97,6 +98,8 @@ export interface Backend {
    */
   onChange(listener: (changes: readonly Change[]) => void): () => void;
   /** False while nothing can be made durable, with the reason. `warnings`: it works, but what the operator should know (settings that do not keep acknowledged work). */
+  /** Where captured messages are kept that all processes can read. Absent: in the data folder. */
+  segments?(limits: SegmentLimits): Segments;
   health(): { ok: true; warnings?: readonly string[] } | { ok: false; reason: string };
   close(): Promise<void>;
 }

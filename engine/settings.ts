@@ -102,6 +102,20 @@ export const Settings = Config({
     default: '',
     examples: ['gateway.plant.local,10.20.0.0/16'],
   }),
+  CAPTURE_NODE_BYTES: Type.Integer({
+    title: 'Capture per node',
+    description: 'How much is remembered of the messages of one rule node or integration, for their journeys; 0: nothing, of any.',
+    unit: 'bytes',
+    minimum: 0,
+    default: 1024 * 1024,
+  }),
+  CAPTURE_TENANT_BYTES: Type.Integer({
+    title: 'Capture per tenant',
+    description: 'The same, of all nodes and integrations of a tenant together: beyond it the oldest is let go. 0: nothing is remembered.',
+    unit: 'bytes',
+    minimum: 0,
+    default: 64 * 1024 * 1024,
+  }),
   LOG_LEVEL: Type.Enum(['trace', 'debug', 'info', 'warn', 'error', 'silent'], {
     title: 'Log level',
     description: 'Of the JSON log on standard error.',
@@ -128,6 +142,8 @@ export interface Settings {
   readonly deviceInactivityMs: number;
   readonly allowLocalHosts: boolean;
   readonly allowedHosts: AllowedHosts;
+  /** Of the journeys of messages. Null: nothing is remembered. */
+  readonly capture: { readonly ringBytes: number; readonly tenantBytes: number } | null;
   readonly logLevel: string;
 }
 
@@ -212,6 +228,10 @@ export function readSettings(env: Readonly<Record<string, string | undefined>>):
     deviceInactivityMs: values.DEVICE_INACTIVITY_MS,
     allowLocalHosts: values.ALLOW_LOCAL_NETWORK_HOSTS,
     allowedHosts: allowedHostsOf(values.ALLOWED_HOSTS),
+    capture:
+      values.CAPTURE_NODE_BYTES > 0 && values.CAPTURE_TENANT_BYTES > 0
+        ? { ringBytes: values.CAPTURE_NODE_BYTES, tenantBytes: values.CAPTURE_TENANT_BYTES }
+        : null,
     logLevel: values.LOG_LEVEL,
   };
 }

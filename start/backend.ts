@@ -1,5 +1,8 @@
-import { mkdir } from 'node:fs/promises';
+import { mkdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
 import type { Logger } from 'pino';
+import { openFileSegments } from '#engine/capture/files.ts';
+import type { Segments } from '#engine/capture/segments.ts';
 import type { Backend } from '#engine/queue.ts';
 import { fingerprintOf, type Secrets } from '#engine/secrets.ts';
 import { openSecrets } from '#engine/secrets-aes.ts';
@@ -29,4 +32,17 @@ export async function openGround(settings: Settings, { now, onPoint, log }: Grou
   // Drivers cost start and memory, and only those pay who use them.
   const { openMongoBackend } = await import('#engine/store/mongo.ts');
   return { secrets, backend: await openMongoBackend({ ...servers, lanes, roles, version: VERSION, key: fingerprintOf(secrets), now, onPoint, log }) };
+}
+
+/** Where messages are remembered for their journeys. Null: nowhere, and what was remembered before is gone. */
+export async function openSegments(
+  { capture, dataFolder }: Settings,
+  backend: Backend,
+  { now, log }: Pick<GroundOptions, 'now' | 'log'>,
+): Promise<Segments | null> {
+  if (backend.segments) return capture && backend.segments(capture);
+  const folder = join(dataFolder, 'capture');
+  if (capture) return openFileSegments({ folder, ...capture, now, log });
+  await rm(folder, { recursive: true, force: true });
+  return null;
 }

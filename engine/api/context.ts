@@ -1,9 +1,11 @@
+import type { Observation } from '../capture/observation.ts';
 import type { Control, Waiting } from '../control.ts';
 import type { EntityRef } from '../message.ts';
 import type { Backend } from '../queue.ts';
 import type { IntegrationRegistry, NodeRegistry } from '../registry.ts';
 import type { ScriptEngine } from '../script.ts';
 import type { Secrets } from '../secrets.ts';
+import type { Outbox } from '../walk/outbox.ts';
 
 /** What the routes work with; main.ts hands it out. */
 export interface ApiContext {
@@ -13,6 +15,9 @@ export interface ApiContext {
   readonly integrations: IntegrationRegistry;
   readonly control: Control;
   readonly waiting: Waiting;
+  readonly observation: Observation;
+  /** What external nodes of this process have to send. */
+  readonly outbox: Pick<Outbox, 'targets'>;
   readonly secrets: Secrets;
   /** At least 64 bytes; survives a restart. */
   readonly jwtKey: Buffer;

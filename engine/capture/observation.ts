@@ -2,7 +2,7 @@ import type { Cluster } from '#engine/cluster.ts';
 import type { Change } from '#engine/queue.ts';
 import type { Work } from '#engine/work.ts';
 import { type Ask, createAsk } from './ask.ts';
-import { type Capture, createCapture } from './capture.ts';
+import { type Capture, createCapture, type SentMessage } from './capture.ts';
 import type { Segments } from './segments.ts';
 import { type IntegrationState, type NodeState, Statistics } from './statistics.ts';
 import { Trace } from './trace.ts';
@@ -15,6 +15,8 @@ export interface Observation {
   /** Where it is remembered; null as above. */
   readonly segments: Segments | null;
   trace(work: Work): Trace;
+  /** An external node has sent a message. */
+  sent(sent: SentMessage): void;
   /** What all processes were told so far can be read. */
   flush(): Promise<void>;
   /** Of all processes. */
@@ -68,6 +70,14 @@ export function createObservation(options: ObservationOptions): Observation {
     capture,
     segments,
     trace: (work) => new Trace(work, traceDeps),
+    sent(sent) {
+      const { node, emission, ms } = sent;
+      const { times, failures } = statistics.node(node.info, node.definition?.type ?? '');
+      times.add(ms, 1, statistics.clock());
+      const labels = typeof emission.to === 'string' ? [emission.to] : emission.to;
+      if (labels.includes('Failure')) failures.add(emission.error || 'Failure');
+      capture?.sent(sent);
+    },
     async flush() {
       await flushAll(null);
     },

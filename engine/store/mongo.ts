@@ -20,6 +20,7 @@ import { type Members, openCluster } from './mongo/processes.ts';
 import { readable } from './mongo/reads.ts';
 import { Relations } from './mongo/relations.ts';
 import { checkSchema } from './mongo/schema.ts';
+import { openMongoSegments } from './mongo/segments.ts';
 import { startSweep } from './mongo/sweep.ts';
 import { Telemetry } from './mongo/telemetry.ts';
 import { openToRun } from './mongo/transfer.ts';
@@ -185,6 +186,7 @@ async function compose(database: Database, redis: RedisConnections, options: Mon
       listeners.add(listener);
       return () => void listeners.delete(listener);
     },
+    segments: (limits) => openMongoSegments({ db: database.db, ...limits, now, log }),
     health() {
       const trouble = committer.trouble();
       if (trouble !== null) return { ok: false, reason: trouble };

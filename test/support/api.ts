@@ -5,8 +5,11 @@ import { join } from 'node:path';
 import type { FastifyInstance } from 'fastify';
 import type { ApiContext } from '#engine/api/context.ts';
 import { buildServer } from '#engine/api/server.ts';
+import { openFileSegments } from '#engine/capture/files.ts';
+import { createObservation } from '#engine/capture/observation.ts';
 import type { Control } from '#engine/control.ts';
 import { NotConnected } from '#engine/errors.ts';
+import { newId } from '#engine/id.ts';
 import { Registry } from '#engine/registry.ts';
 import { openScriptEngine } from '#engine/script/pool.ts';
 import { openSecrets } from '#engine/secrets-aes.ts';
@@ -73,7 +76,16 @@ export async function startApi(options: { folder?: string; port?: number; jwtKey
   const backend = await openSqliteBackend({ folder });
   await seed(backend, { tenantPassword: TENANT.password, sysadminPassword: SYSADMIN.password, rootChain, now: Date.now() });
   const scripts = openScriptEngine({ hosts: 1 });
+  const now = options.now ?? Date.now;
+  const log = { warn() {}, error() {} };
+  const limits = { ringBytes: 1024 * 1024, tenantBytes: 64 * 1024 * 1024 };
+  const observation = createObservation({
+    segments: await openFileSegments({ folder: join(folder, 'capture'), ...limits, now, log }),
+    ...{ cluster: backend.cluster, onChange: backend.onChange, ringBytes: limits.ringBytes, newId, now, log },
+  });
   const context: ApiContext = {
+    observation,
+    outbox: { targets: () => [] },
     backend,
     scripts,
     nodes: new Registry(nodes),
@@ -87,7 +99,7 @@ export async function startApi(options: { folder?: string; port?: number; jwtKey
     maxUplinkBytes: 10_000_000,
     rootChain,
     lanesWorked: () => true,
-    now: options.now ?? Date.now,
+    now,
   };
   const app = await buildServer(context);
   const url = await app.listen({ host: '127.0.0.1', port: options.port ?? 0 });
@@ -124,6 +136,7 @@ export async function startApi(options: { folder?: string; port?: number; jwtKey
     async close() {
       await app.close();
       await scripts.close();
+      await observation.close();
       await backend.close();
       if (!options.folder) await rm(folder, { recursive: true, force: true });
     },
