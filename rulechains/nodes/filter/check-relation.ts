@@ -34,9 +34,8 @@ export default defineNode({
     config.checkForSingleEntity ? tenantEntity(config.entityType, config.entityId, { node, entities }) : null,
   async process({ originator }, { config: { direction, relationType: type }, state: other, relations }) {
     if (!type) throw new Error('Relation type should be specified!');
-    const found = await relations.find(
-      direction === 'FROM' ? { from: originator, type, ...(other && { to: other }) } : { to: originator, type, ...(other && { from: other }) },
-    );
-    return found.some(({ typeGroup }) => typeGroup === 'COMMON') ? 'True' : 'False';
+    const [from, to] = direction === 'FROM' ? [originator, other] : [other, originator];
+    const found = await relations.find({ type, typeGroup: 'COMMON', ...(from && { from }), ...(to && { to }) });
+    return found.length > 0 ? 'True' : 'False';
   },
 });
