@@ -55,6 +55,10 @@ export interface Plant {
   readonly brokerPort: number;
   /** Publishes `count` messages as fast as the broker takes them; resolves when all are stored. Checks sent = stored by the ledger. */
   run(count: number, devices: number): Promise<RunFigures>;
+  /** The same without waiting for what becomes of them. */
+  publish(count: number, devices: number): Promise<void>;
+  /** Messages that are on their way or kept at a node. */
+  inFlight(): Promise<number>;
   /** Every number sent so far is stored once, and no other. @returns what is wrong. */
   check(devices: number): Promise<string[]>;
   close(): Promise<void>;
@@ -110,6 +114,12 @@ export async function startPlant(
         mainMicrosPerMessage: (cpuMicrosOf(product.pid) - main) / count,
       };
     },
+    async publish(count, devices) {
+      const first = sent;
+      sent += count;
+      await publisher.publish({ count, make: (i) => publication('ours', first + i, devices) });
+    },
+    inFlight: async () => (await ledgerOf(product, integration)).messages.inFlight,
     async check(devices) {
       const seen = new Uint8Array(sent);
       for (let d = 0; d < devices; d++) {
