@@ -13,6 +13,9 @@ const PUSHED: ReadonlySet<string> = new Set([...ALARMS, ...VALUES, ...STATES]);
 /** Taken at first, and refused only when there is somebody to push it to. */
 const LATE = 'TO_SERVER_RPC_REQUEST';
 
+/** Edges are known here as entities; none of them talks to this server, so an event for one has nowhere to wait. */
+export const NO_EDGES = 'Edge events are not kept: edges do not connect to this server';
+
 /** Came from there: it would go round. */
 export const isFrom = ({ metadata }: Message, source: string): boolean => metadata['source']?.toLowerCase() === source;
 

@@ -1,12 +1,12 @@
 import { type Static, Type } from 'typebox';
 import type { Message } from '#engine/message.ts';
 import { defineNode, type NodeContext, type Outcome } from '#engine/node.ts';
-import { fillPattern } from '#engine/pattern.ts';
 import { Config } from '#engine/schema.ts';
 import type { Script } from '#engine/script.ts';
 import type { Alarm } from '#engine/services.ts';
 import { alarmKey, alarmOutcome, inRounds, runDetails } from '../../shared/alarms.ts';
 import { nullable } from '../../shared/fields.ts';
+import { fillRequired } from '../../shared/required-pattern.ts';
 import { DEFAULT_DETAILS, detailsChoice, detailsFields, scriptError, startScript } from '../../shared/script.ts';
 
 const ClearAlarm = Config({
@@ -37,7 +37,7 @@ export default defineNode({
     inRounds(
       messages,
       (message): Job => {
-        const type = fillPattern(context.config.alarmType ?? '', message);
+        const type = fillRequired(context.config.alarmType, message);
         return { key: alarmKey(message, type), message, type };
       },
       (jobs) => runRound(jobs, context),

@@ -2,12 +2,12 @@ import { type Static, Type } from 'typebox';
 import { isJsonObject, type Json, json } from '#engine/json.ts';
 import { type Message, metadataTs } from '#engine/message.ts';
 import { defineNode, type NodeContext, type Outcome } from '#engine/node.ts';
-import { fillPattern } from '#engine/pattern.ts';
 import { Config } from '#engine/schema.ts';
 import type { Script, ScriptResult } from '#engine/script.ts';
 import type { Alarm, NewAlarm, Severity } from '#engine/services.ts';
 import { alarmKey, alarmOutcome, inRounds, runDetails } from '../../shared/alarms.ts';
 import { nullable, texts } from '../../shared/fields.ts';
+import { fillRequired } from '../../shared/required-pattern.ts';
 import { DEFAULT_DETAILS, detailsChoice, detailsFields, scriptError, startScript } from '../../shared/script.ts';
 
 const SEVERITIES: readonly string[] = ['CRITICAL', 'MAJOR', 'MINOR', 'WARNING', 'INDETERMINATE'] satisfies Severity[];
@@ -83,10 +83,10 @@ export default defineNode({
 });
 
 function fromConfig(message: Message, config: Context['config']): Wanted {
-  const severity = config.dynamicSeverity ? fillPattern(config.severity ?? '', message) : config.severity!;
+  const severity = config.dynamicSeverity ? fillRequired(config.severity, message) : config.severity!;
   if (!SEVERITIES.includes(severity)) throw new Error('Used incorrect pattern or Alarm Severity not included in message');
   return {
-    type: fillPattern(config.alarmType ?? '', message),
+    type: fillRequired(config.alarmType, message),
     severity: severity as Severity,
     propagate: config.propagate,
     propagateToOwner: config.propagateToOwner,

@@ -1,10 +1,10 @@
 import { Type } from 'typebox';
 import { defineNode } from '#engine/node.ts';
-import { fillPattern } from '#engine/pattern.ts';
 import { Config } from '#engine/schema.ts';
 import { enqueueNodeAction } from '../../shared/action-message.ts';
 import { isTrue, scopeOf } from '../../shared/attributes.ts';
 import { scope, texts } from '../../shared/fields.ts';
+import { fillRequired } from '../../shared/required-pattern.ts';
 
 export default defineNode({
   type: 'org.thingsboard.rule.engine.telemetry.TbMsgDeleteAttributesNode',
@@ -27,7 +27,7 @@ export default defineNode({
   needs: ['attributes', 'messages'],
   process(message, { config, node, attributes, messages }) {
     if (!config.keys) throw new Error('Keys to delete are not set!');
-    const keys = [...new Set(config.keys.map((key) => fillPattern(key ?? '', message)))].filter((key) => key.trim() !== '');
+    const keys = [...new Set(config.keys.map((key) => fillRequired(key, message)))].filter((key) => key.trim() !== '');
     if (keys.length === 0) return { to: 'Success', effect: false };
     const scope = scopeOf(message, config.scope);
     const { originator, metadata } = message;

@@ -1,8 +1,8 @@
 import { defineNode } from '#engine/node.ts';
 import { Config } from '#engine/schema.ts';
-import { checkEvent, checkType, isFrom, pushScope } from '../../shared/push.ts';
+import { checkEvent, checkType, isFrom, NO_EDGES, pushScope } from '../../shared/push.ts';
 
-/** Edges are known here as entities; none of them talks to this server, so an event for one has nowhere to wait. */
+/** Acknowledges what concerns no edge. */
 export default defineNode({
   type: 'org.thingsboard.rule.engine.edge.TbMsgPushToEdgeNode',
   version: 0,
@@ -20,6 +20,6 @@ export default defineNode({
     const related = await edges.of(message.originator);
     if (related.length === 0) return [];
     checkEvent(message);
-    throw new Error('Edge events are not kept: edges do not connect to this server');
+    throw new Error(NO_EDGES);
   },
 });

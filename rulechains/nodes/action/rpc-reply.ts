@@ -1,8 +1,10 @@
 import { Type } from 'typebox';
+import { isUuid } from '#engine/id.ts';
 import { defineNode } from '#engine/node.ts';
 import { Config } from '#engine/schema.ts';
 import { nullable } from '../../shared/fields.ts';
-import { metadataUnder } from '../../shared/reply.ts';
+import { NO_EDGES } from '../../shared/push.ts';
+import { checkInteger, metadataUnder } from '../../shared/reply.ts';
 
 export default defineNode({
   type: 'org.thingsboard.rule.engine.rpc.TbSendRPCReplyNode',
@@ -25,6 +27,10 @@ export default defineNode({
     metadataUnder(message, config.serviceIdMetaDataAttribute, 'serviceId', 'Service id');
     const sessionId = metadataUnder(message, config.sessionIdMetaDataAttribute, 'sessionId', 'Session id');
     if (message.data === '') throw new Error('Request body is empty!');
+    // The request came through an edge, and its answer would have to go there.
+    if (message.metadata['edgeId']?.trim()) throw new Error(NO_EDGES);
+    if (!isUuid(sessionId)) throw new Error(`Invalid UUID string: ${sessionId}`);
+    checkInteger(requestId);
     rpc.reply(sessionId, requestId, message.data);
     return 'Success';
   },

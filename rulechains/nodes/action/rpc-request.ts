@@ -6,6 +6,7 @@ import { defineNode, type Emission } from '#engine/node.ts';
 import { Config } from '#engine/schema.ts';
 import type { RpcAnswer, RpcRequest } from '#engine/services.ts';
 import { isTrue } from '../../shared/attributes.ts';
+import { checkInteger } from '../../shared/reply.ts';
 
 /** The message is acknowledged when the request is handed over; the answer is a new message. */
 export default defineNode({
@@ -46,6 +47,9 @@ function toRequest(message: Message, timeoutMs: number, { newId, now }: { newId(
   if (!isUuid(requestUUID)) throw new Error(`Invalid UUID string: ${requestUUID}`);
   const expirationTime = metadata['expirationTime'];
   if (expirationTime && !/^-?\d{1,16}$/.test(expirationTime)) throw new Error(`For input string: "${expirationTime}"`);
+  // Nothing follows from these here, but who writes them wrongly hears of it.
+  if (metadata['retries']) checkInteger(metadata['retries']);
+  if (Object.hasOwn(body, 'requestId')) checkInteger(text(body, 'requestId'));
   return {
     requestUUID,
     deviceId: originator.id,

@@ -102,6 +102,12 @@ for (const { name, config, data = { t: 1 }, to, did = [] } of [
     to: out('Created', 'isNewAlarm', FIRST, metadata),
     did: [['create alarm', { ...created, severity: 'MINOR' }], action('ENTITY_CREATED', FIRST)],
   },
+  { name: 'no alarm type', config: { ...hot, alarmType: null }, to: { to: 'Failure', error: 'Failed to process pattern!' } },
+  {
+    name: 'no severity pattern',
+    config: { ...hot, severity: null, dynamicSeverity: true },
+    to: { to: 'Failure', error: 'Failed to process pattern!' },
+  },
   { name: 'a script that throws writes nothing', config: { ...hot, ...js("throw 'x';") }, to: { to: 'Failure', error: 'x' } },
   {
     name: 'details may be anything',
@@ -175,6 +181,7 @@ for (const { name, config, from = originator, alarms = [alarm], to, did = [] } o
   },
   { name: 'none', config: hot, alarms: [], to: nothing },
   { name: 'of another type', config: { ...hot, alarmType: 'Cold' }, to: nothing },
+  { name: 'no alarm type', config: { ...hot, alarmType: null }, to: { to: 'Failure', error: 'Failed to process pattern!' } },
   { name: 'cleared already', config: hot, alarms: [{ ...alarm, cleared: true }], to: nothing },
   {
     name: 'the originator itself',

@@ -21,6 +21,8 @@ for (const { name, data, originator, metadata = {}, error } of [
   { name: 'no params', data: { method: 'x' }, error: 'Params are not present in the message!' },
   { name: 'no object', data: [], error: 'Message body is not an object!' },
   { name: 'a request id that is none', data: { method: 'x', params: 1 }, metadata: { requestUUID: 'abc' }, error: 'Invalid UUID string: abc' },
+  { name: 'retries that are no number', data: { method: 'x', params: 1 }, metadata: { retries: 'abc' }, error: 'For input string: "abc"' },
+  { name: 'an id that is no number', data: { method: 'x', params: 1, requestId: 'abc' }, error: 'For input string: "abc"' },
 ])
   test(`rpc call request: ${name}`, async () => {
     const outcomes = await run(rpcRequest, [message({ data, metadata: metadata as Record<string, string>, ...(originator && { originator }) })]);
@@ -86,25 +88,34 @@ for (const { name, data, metadata = {}, type = 'T', answer, request, complete, t
   });
 }
 
-const device = { serviceId: 's', sessionId: 'session', requestId: '7' };
+const SESSION = 'cccccccc-0000-1000-8000-000000000001';
+const device = { serviceId: 's', sessionId: SESSION, requestId: '7' };
 for (const { name, config, metadata = device, data = '{"a":1}', originator, to = 'Success', did = [] } of [
-  { name: 'answers', did: [['rpc reply', 'session', '7', '{"a":1}']] },
+  { name: 'answers', did: [['rpc reply', SESSION, '7', '{"a":1}']] },
   {
     name: 'blank keys are the default ones',
     config: { serviceIdMetaDataAttribute: '', sessionIdMetaDataAttribute: null, requestIdMetaDataAttribute: ' ' },
-    did: [['rpc reply', 'session', '7', '{"a":1}']],
+    did: [['rpc reply', SESSION, '7', '{"a":1}']],
   },
   {
     name: 'keys of its own',
     config: { requestIdMetaDataAttribute: 'r' },
     metadata: { ...device, r: '8' },
-    did: [['rpc reply', 'session', '8', '{"a":1}']],
+    did: [['rpc reply', SESSION, '8', '{"a":1}']],
   },
   { name: 'no device', originator: asset, metadata: {}, to: failure('Message originator is not a device entity!') },
   { name: 'no request', metadata: {}, to: failure('Request id is not present in the metadata!') },
   { name: 'no service', metadata: { requestId: '7' }, to: failure('Service id is not present in the metadata!') },
   { name: 'no session', metadata: { requestId: '7', serviceId: 's' }, to: failure('Session id is not present in the metadata!') },
   { name: 'no data', data: '', to: failure('Request body is empty!') },
+  { name: 'a session that is none', metadata: { ...device, sessionId: 's' }, to: failure('Invalid UUID string: s') },
+  { name: 'a request that is none', metadata: { ...device, requestId: '7.5' }, to: failure('For input string: "7.5"') },
+  { name: 'a request beyond 32 bits', metadata: { ...device, requestId: '2147483648' }, to: failure('For input string: "2147483648"') },
+  {
+    name: 'by way of an edge',
+    metadata: { ...device, edgeId: 'e', deviceId: 'd' },
+    to: failure('Edge events are not kept: edges do not connect to this server'),
+  },
 ])
   test(`rpc call reply: ${name}`, async () => {
     const world = services();
