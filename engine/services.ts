@@ -86,8 +86,8 @@ export interface Services {
     ownerOf(entity: EntityRef): Promise<EntityRef | null>;
     find(groupId: string): Promise<Doc | null>;
     byName(owner: EntityRef, type: string, name: string): Promise<Doc | null>;
-    /** @throws Rejected for a name that can not be. */
-    create(owner: EntityRef, type: string, name: string, node: NodeInfo): Doc;
+    /** Nobody is told: a chain that puts new entities into groups would be asked about the group too. @throws Rejected for a name that can not be. */
+    create(owner: EntityRef, type: string, name: string): Doc;
     members(group: Doc): Promise<EntityRef[]>;
     /** Those that name the entity; not `All`, which has it in any case. */
     containing(entity: EntityRef): Promise<Doc[]>;

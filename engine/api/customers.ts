@@ -141,6 +141,10 @@ async function removeCustomer(context: ApiContext, caller: Caller, customer: Doc
     removeDoc(work, group);
     work.purges.push({ tenantId, entity: entityRef(group) });
   }
+  for (const sub of await everyDocOf(context, 'CUSTOMER', tenantId, { customerId })) {
+    const body = { ...sub.body, parentCustomerId: null };
+    work.docs.push({ doc: { ...sub, customerId: null, body, version: sub.version + 1 } });
+  }
   for (const collection of OWNED) {
     for (const doc of await everyDocOf(context, collection, tenantId, { customerId })) {
       const freed = { ...doc, customerId: null, version: doc.version + 1 };

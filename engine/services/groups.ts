@@ -68,12 +68,12 @@ export function groupServices(tenantId: string, work: Work, deps: GroupDeps): Se
       // Customers that uplinks made have no document of it, and everything that they own all the same.
       return found ?? (name === 'All' && isGroupType(type) ? newGroup(tenantId, { type, name, owner, all: true }, now()) : null);
     },
-    create(owner, type, name, node) {
+    create(owner, type, name) {
       const problem = name.trim() === '' ? 'Entity group name should be specified!' : nameProblem('Entity group', name);
       if (problem !== null) throw new Rejected(problem);
       const doc = newGroup(tenantId, { type, name, owner }, now());
       work.docs.push({ doc, expects: 0 });
-      return tellOfNew(doc, node);
+      return doc;
     },
     async members(of) {
       const collection = of.kind as Collection;

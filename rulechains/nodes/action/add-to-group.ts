@@ -28,7 +28,7 @@ export default defineNode({
     const name = fillPattern(config.groupNamePattern ?? '', message);
     const found = await groups.byName(owner, originator.entityType, name);
     if (!found && !config.createGroupIfNotExists) throw noGroup(originator.entityType, name);
-    const group = found ?? groups.create(owner, originator.entityType, name, node);
+    const group = found ?? groups.create(owner, originator.entityType, name);
     if (config.removeFromCurrentGroups)
       for (const other of await groups.containing(originator)) if (other.id !== group.id) await groups.remove(other, originator, node);
     // In the group All it is anyway.
