@@ -5,6 +5,7 @@ import { NULL_ID } from '../message.ts';
 import type { JobCounts } from '../queue.ts';
 import type { Doc, Ledger } from '../store.ts';
 import type { ApiContext } from './context.ts';
+import { watchIntegrations, watchNodes } from './node-metrics.ts';
 
 /** For Prometheus, without login: counts and times, no names of devices, no payloads. */
 export default async function metrics(app: FastifyInstance, context: ApiContext): Promise<void> {
@@ -17,10 +18,12 @@ export default async function metrics(app: FastifyInstance, context: ApiContext)
 }
 
 /** Of this process alone. */
-export function watchProcess(context: Pick<ApiContext, 'backend' | 'scripts'>): Registry {
+export function watchProcess(context: Pick<ApiContext, 'backend' | 'scripts' | 'observation'>): Registry {
   const register = new Registry();
   collectDefaultMetrics({ register });
   watchEngine(register, context);
+  watchNodes(register, context.observation);
+  watchIntegrations(register, context.observation);
   return register;
 }
 

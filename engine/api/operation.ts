@@ -6,7 +6,7 @@ import { watchProcess } from './metrics.ts';
 
 /** What an operator asks of a process that has no role `api`: whether it works, and how much. */
 export async function buildOperationServer(
-  context: Pick<ApiContext, 'backend' | 'scripts' | 'lanesWorked'>,
+  context: Pick<ApiContext, 'backend' | 'scripts' | 'observation' | 'lanesWorked'>,
   logger?: FastifyBaseLogger,
 ): Promise<FastifyInstance> {
   const app = Fastify({

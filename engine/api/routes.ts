@@ -26,6 +26,7 @@ import inbound from './inbound.ts';
 import integrations from './integrations.ts';
 import ledgers from './ledgers.ts';
 import login from './login.ts';
+import messages from './messages.ts';
 import metrics from './metrics.ts';
 import persistentRpc from './persistent-rpc.ts';
 import processes from './processes.ts';
@@ -37,6 +38,7 @@ import rpc from './rpc.ts';
 import ruleChainFiles from './rule-chain-files.ts';
 import ruleChains from './rule-chains.ts';
 import ruleEngine from './rule-engine.ts';
+import statistics from './statistics.ts';
 import system from './system.ts';
 import telemetry from './telemetry.ts';
 import tenantProfiles from './tenant-profiles.ts';
@@ -62,6 +64,7 @@ export const ROUTES: readonly Routes[] = [
   processes,
   queues,
   relations,
+  statistics,
   system,
   tenantProfiles,
   tenants,
@@ -89,6 +92,7 @@ export const ROUTES: readonly Routes[] = [
   deadLetters,
   downlinks,
   health,
+  messages,
   metrics,
   alarms,
   alarmComments,
