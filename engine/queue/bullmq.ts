@@ -3,7 +3,7 @@ import type { Collection } from 'mongodb';
 import type { Lease } from '#engine/cluster.ts';
 import type { Batch, JobCounts, Queue } from '#engine/queue.ts';
 import type { Dispatch, Part, Transaction } from '#engine/store/mongo/transaction.ts';
-import type { Downlink } from '#engine/store.ts';
+import type { Downlink, Kept } from '#engine/store.ts';
 import { Work } from '#engine/work.ts';
 import { isLane, laneOfQueue, type StoredBatch } from './bullmq/batches.ts';
 import { Delayed } from './bullmq/delayed.ts';
@@ -12,6 +12,7 @@ import type { Downlinks } from './bullmq/downlinks.ts';
 import { Followers } from './bullmq/followers.ts';
 import { Held, type StoredHeld } from './bullmq/held.ts';
 import { Jobs } from './bullmq/jobs.ts';
+import { KeptMessages, type StoredKept } from './bullmq/kept.ts';
 import { Lanes } from './bullmq/lanes.ts';
 import { type Dispatched, Outbox } from './bullmq/outbox.ts';
 import { type Bus, Restore } from './bullmq/restore.ts';
@@ -19,6 +20,7 @@ import { type Bus, Restore } from './bullmq/restore.ts';
 export interface BullQueueOptions {
   readonly batches: Collection<StoredBatch>;
   readonly held: Collection<StoredHeld>;
+  readonly kept: Collection<StoredKept>;
   readonly downlinks: Downlinks;
   /** Reconnects for ever (`maxRetriesPerRequest: null`), with pauses of a second at most; whoever made it closes it. */
   readonly connection: Redis;
@@ -44,6 +46,7 @@ const HELD = 'held';
 export class BullQueue implements Queue, Part {
   readonly lanes: number;
   readonly downlinks: Downlinks;
+  readonly kept: KeptMessages;
   private readonly options: BullQueueOptions;
   private readonly bull: Jobs;
   private readonly outbox: Outbox;
@@ -56,7 +59,7 @@ export class BullQueue implements Queue, Part {
   private readonly unsubscribe: readonly (() => void)[];
 
   constructor(options: BullQueueOptions) {
-    const { batches, held: heldDocs, downlinks, connection, prefix, lanes, now, member, living, leaseOf, commit, bus, log } = options;
+    const { batches, held: heldDocs, kept, downlinks, connection, prefix, lanes, now, member, living, leaseOf, commit, bus, log } = options;
     this.options = options;
     this.lanes = lanes;
     this.downlinks = downlinks;
@@ -66,12 +69,14 @@ export class BullQueue implements Queue, Part {
     this.counts = new Depth({
       batches,
       held: heldDocs,
+      kept,
       lanes,
       now,
       member,
       out: () => this.waiting.out(),
       heldOf: (lane) => held.countOf(lane),
     });
+    this.kept = new KeptMessages({ kept, lanes, onChanged: (by) => this.counts.keptChanged(by) });
     this.followers = new Followers(batches);
     this.outbox = new Outbox({
       batches,
@@ -89,6 +94,7 @@ export class BullQueue implements Queue, Part {
       batches,
       jobs: this.bull,
       held,
+      kept: this.kept,
       delayed: this.delayed,
       lanes,
       now,
@@ -125,6 +131,7 @@ export class BullQueue implements Queue, Part {
   async write(works: readonly Work[], transaction: Transaction): Promise<void> {
     await this.waiting.write(works, transaction);
     await this.outbox.write(works, transaction);
+    await this.kept.write(works, transaction);
     await this.downlinks.write(works, transaction);
   }
 
@@ -162,6 +169,10 @@ export class BullQueue implements Queue, Part {
     this.waiting.giveBack(batch);
   }
 
+  sends(lane: number, query: { after?: string; max: number }): Promise<Kept[]> {
+    return this.kept.sends(lane, query);
+  }
+
   mark(): number {
     return this.options.now();
   }
@@ -193,7 +204,7 @@ export class BullQueue implements Queue, Part {
     return this.downlinks.expire(now);
   }
 
-  depth(): { messages: number; held: number; delayed: number; oldestMs: number } {
+  depth(): { messages: number; held: number; delayed: number; kept: number; oldestMs: number } {
     return this.counts.value();
   }
 

@@ -16,6 +16,7 @@ import { Feed } from './mongo/feed.ts';
 import { Ledgers } from './mongo/ledger.ts';
 import { MIGRATIONS } from './mongo/migrations.ts';
 import { Monitor } from './mongo/monitor.ts';
+import { NodeStates } from './mongo/node-states.ts';
 import { type Members, openCluster } from './mongo/processes.ts';
 import { readable } from './mongo/reads.ts';
 import { Relations } from './mongo/relations.ts';
@@ -23,6 +24,7 @@ import { checkSchema } from './mongo/schema.ts';
 import { openMongoSegments } from './mongo/segments.ts';
 import { startSweep } from './mongo/sweep.ts';
 import { Telemetry } from './mongo/telemetry.ts';
+import type { Step } from './mongo/transaction.ts';
 import { openToRun } from './mongo/transfer.ts';
 
 export interface MongoOptions {
@@ -90,6 +92,7 @@ async function compose(database: Database, redis: RedisConnections, options: Mon
   const events = new Events({ events: collections.events, cap: eventLimit });
   const deadLetters = new DeadLetters(collections);
   const telemetry = new Telemetry(collections);
+  const nodeStates = new NodeStates(collections);
   const ledgers = new Ledgers({ client, collections });
   let cluster: Members;
   const member = () => cluster.id();
@@ -101,7 +104,17 @@ async function compose(database: Database, redis: RedisConnections, options: Mon
     dispatch: (jobs) => queue.dispatch(jobs),
   });
   const queue = new BullQueue({
-    ...{ batches: collections.batches, held: collections.held, downlinks, connection: redis.main, prefix, lanes, now, member },
+    ...{
+      batches: collections.batches,
+      held: collections.held,
+      kept: collections.kept,
+      downlinks,
+      connection: redis.main,
+      prefix,
+      lanes,
+      now,
+      member,
+    },
     // Also those that are being buried: until they are fenced, what they commit counts.
     living: async () => (await collections.processes.find({}, { projection: { _id: 1 } }).toArray()).map(({ _id }) => _id),
     leaseOf: (lane) => cluster.leaseOf('lane', String(lane)),
@@ -121,7 +134,7 @@ async function compose(database: Database, redis: RedisConnections, options: Mon
   });
   const committer = new Committer({
     ...{ client, leases: collections.leases, member, now, onPoint },
-    parts: [queue, docs, attributes, relations, events, deadLetters, telemetry, feed, ledgers],
+    parts: [queue, docs, attributes, relations, events, deadLetters, nodeStates, telemetry, feed, ledgers],
     leasesOf: (work) => queue.leasesOf(work),
     dispatch: (jobs) => queue.dispatch(jobs),
     onFenced: () => cluster.onFenced(),
@@ -172,14 +185,22 @@ async function compose(database: Database, redis: RedisConnections, options: Mon
       downlinks: (tenantId, entityId, page, pageSize) => downlinks.page(tenantId, entityId, page, pageSize),
       deadLetter: (tenantId, id) => deadLetters.one(tenantId, id),
       deadLetters: (tenantId, owner, page, pageSize) => deadLetters.page(tenantId, owner, page, pageSize),
+      kept: (tenantId, nodeId, query) => queue.kept.read(tenantId, nodeId, query),
+      keptSummary: (tenantId, nodeId, key) => queue.kept.summary(tenantId, nodeId, key),
+      nodeState: (tenantId, nodeId, key) => nodeStates.read(tenantId, nodeId, key),
       ledger: (tenantId, owner) => ledgers.read(tenantId, owner),
       everyDoc: (collection) => docs.everyDoc(collection),
     } satisfies Store),
     queue,
     cluster: handingOver(cluster, { closeLane: (lane) => queue.closeLane(lane), wakeDownlinks: (id) => downlinks.turns.wake(id) }),
     async commit(work) {
-      // A long history goes in steps before; what is left of it goes with the rest.
-      if (work.telemetryRemovals.length > 0) await telemetry.ahead(work, (step) => committer.commit(step));
+      // What is long goes in steps before; what is left of it goes with the rest.
+      const step = (step: Step) => committer.commit(step);
+      if (work.telemetryRemovals.length > 0) await telemetry.ahead(work, step);
+      if (work.purges.length > 0) {
+        await queue.kept.ahead(work, step);
+        await nodeStates.ahead(work, step);
+      }
       return committer.commit(work);
     },
     onChange(listener) {

@@ -103,6 +103,14 @@ export class Numbering {
   }
 }
 
+/** @throws AppError `too-large` when no document can hold it. */
+export function lineOf(message: Message): string {
+  const line = encodeMessage(message);
+  if (line.length > MOST_CHARS && Buffer.byteLength(line) > MOST_BYTES)
+    throw new AppError('too-large', 'never', `A message of ${line.length} characters is too large to be stored`);
+  return line;
+}
+
 /** The messages of one lane as documents, in order. @throws AppError `too-large` for a message that no document can hold. */
 export function toBatches(
   messages: readonly Message[],
@@ -133,9 +141,7 @@ export function toBatches(
     chars = 0;
   };
   for (const message of messages) {
-    const line = encodeMessage(message);
-    if (line.length > MOST_CHARS && Buffer.byteLength(line) > MOST_BYTES)
-      throw new AppError('too-large', 'never', `A message of ${line.length} characters is too large to be stored`);
+    const line = lineOf(message);
     if (part.length === MOST_MESSAGES || (part.length > 0 && chars + line.length > MOST_CHARS)) close();
     part.push(message);
     lines.push(line);

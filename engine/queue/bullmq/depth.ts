@@ -1,10 +1,12 @@
 import type { Collection } from 'mongodb';
 import type { StoredBatch } from './batches.ts';
 import type { StoredHeld } from './held.ts';
+import type { StoredKept } from './kept.ts';
 
 export interface DepthOptions {
   readonly batches: Collection<StoredBatch>;
   readonly held: Collection<StoredHeld>;
+  readonly kept: Collection<StoredKept>;
   readonly lanes: number;
   readonly now: () => number;
   readonly member: () => string;
@@ -54,6 +56,10 @@ export class Depth {
   private isBlurred = false;
   private blurredLooks = 0;
   private held: readonly number[] = [];
+  private kept = 0;
+  /** It has changed since the look under way began. */
+  private isKeptBlurred = false;
+  private blurredKept = 0;
   /** By lane, when the oldest batch that waits was appended. */
   private oldest: (number | null)[] = [];
   private appendedAt: number | null = null;
@@ -87,7 +93,12 @@ export class Depth {
     }
   }
 
-  value(): { messages: number; held: number; delayed: number; oldestMs: number } {
+  keptChanged(by: number): void {
+    this.kept += by;
+    this.isKeptBlurred = true;
+  }
+
+  value(): { messages: number; held: number; delayed: number; kept: number; oldestMs: number } {
     const messages = Math.max(0, this.base.messages + this.since.messages);
     let held = 0;
     for (let lane = 0; lane < this.options.lanes; lane++) held += this.options.heldOf(lane) ?? this.held[lane] ?? 0;
@@ -96,6 +107,7 @@ export class Depth {
       messages,
       held,
       delayed: Math.max(0, this.base.delayed + this.since.delayed),
+      kept: this.kept,
       oldestMs: messages > 0 && Number.isFinite(oldest) ? Math.max(0, this.options.now() - oldest) : 0,
     };
   }
@@ -131,16 +143,17 @@ export class Depth {
   }
 
   private async look(): Promise<void> {
-    const { batches, held, lanes, member, out } = this.options;
+    const { batches, held, kept, lanes, member, out } = this.options;
     const under = out();
     const known = under.length > MOST_OUT ? [] : under;
     this.known = new Set(known.map(({ id }) => id));
     this.meanwhile = { messages: 0, delayed: 0 };
     this.isBlurred = false;
+    this.isKeptBlurred = false;
     const isOurs = {
       $or: [{ $in: ['$_id', [...this.known]] }, { $and: [{ $eq: ['$member', member()] }, { $gt: ['$n', this.lastN] }] }],
     };
-    const [rows, heldRows] = await Promise.all([
+    const [rows, heldRows, keptRows] = await Promise.all([
       batches
         .aggregate<Row>([
           { $project: { lane: 1, dueAt: 1, at: 1, member: 1, n: 1, total: 1 } },
@@ -154,6 +167,7 @@ export class Depth {
         ])
         .toArray(),
       held.aggregate<{ _id: number; n: number }>([{ $group: { _id: '$lane', n: { $sum: 1 } } }]).toArray(),
+      kept.estimatedDocumentCount(),
     ]);
     const base = { messages: 0, delayed: 0 };
     this.oldest = Array.from({ length: lanes }, () => null);
@@ -169,6 +183,10 @@ export class Depth {
       else base.messages += total;
     }
     this.held = Array.from({ length: lanes }, (_, lane) => heldRows.find((row) => row._id === lane)?.n ?? 0);
+    if (!this.isKeptBlurred || ++this.blurredKept >= MOST_BLURRED) {
+      this.kept = keptRows;
+      this.blurredKept = 0;
+    }
     // The next look tells.
     this.appendedAt = null;
     if (this.isBlurred && ++this.blurredLooks < MOST_BLURRED) return;

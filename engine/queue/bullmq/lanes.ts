@@ -11,6 +11,7 @@ import type { Delayed } from './delayed.ts';
 import type { Out } from './depth.ts';
 import type { Held, HeldTake } from './held.ts';
 import type { Jobs } from './jobs.ts';
+import type { KeptMessages } from './kept.ts';
 import { type Backlog, Line, type Next } from './line.ts';
 
 /*
@@ -25,6 +26,7 @@ export interface LanesOptions {
   readonly batches: Collection<StoredBatch>;
   readonly jobs: Jobs;
   readonly held: Held;
+  readonly kept: Pick<KeptMessages, 'load'>;
   readonly delayed: Delayed;
   readonly lanes: number;
   readonly now: () => number;
@@ -334,6 +336,7 @@ export class Lanes {
     this.forget(lane);
     const { line } = lane;
     await this.options.held.load(lane.index);
+    await this.options.kept.load(lane.index);
     await this.options.delayed.load(lane.index);
     await line.admitActive();
     // Unless it was given away meanwhile.

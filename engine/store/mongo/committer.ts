@@ -87,8 +87,9 @@ const STEP_ROWS = 250;
 
 function sizeOf(work: Work | Step): number {
   if (typeof work === 'function') return STEP_ROWS;
-  const { telemetry, messages, events, docs, attributes, downlinks } = work;
-  return telemetry.length + messages.length + events.length + docs.length + attributes.length + downlinks.length + 1;
+  const { telemetry, messages, events, docs, attributes, downlinks, kept, keptRemovals, nodeStates } = work;
+  const rows = telemetry.length + messages.length + events.length + docs.length + attributes.length + downlinks.length;
+  return rows + kept.length + keptRemovals.length + nodeStates.length + 1;
 }
 
 /** Group commit: works that are asked for while the transactions before them are under way become one, each with its own fate. */

@@ -3,6 +3,7 @@ import { ConfigError, errorText } from '#engine/errors.ts';
 import type { StoredBatch } from '#engine/queue/bullmq/batches.ts';
 import type { StoredDownlink } from '#engine/queue/bullmq/downlink-docs.ts';
 import type { StoredHeld } from '#engine/queue/bullmq/held.ts';
+import type { StoredKept } from '#engine/queue/bullmq/kept.ts';
 import type { StoredAttribute } from './attributes.ts';
 import type { LeaseDoc } from './committer.ts';
 import type { StoredDeadLetter } from './dead-letters.ts';
@@ -11,6 +12,7 @@ import type { StoredEvent } from './events.ts';
 import type { ChangesDoc } from './feed.ts';
 import type { StoredCounts } from './ledger.ts';
 import { MIGRATIONS, type Migration } from './migrations.ts';
+import type { StoredNodeState } from './node-states.ts';
 import type { ProcessDoc } from './processes.ts';
 import type { StoredRelation } from './relations.ts';
 import type { StoredLatest, StoredSample } from './samples.ts';
@@ -29,6 +31,8 @@ export interface Collections {
   readonly counters: Collection<StoredCounts>;
   readonly batches: Collection<StoredBatch>;
   readonly held: Collection<StoredHeld>;
+  readonly kept: Collection<StoredKept>;
+  readonly nodeStates: Collection<StoredNodeState>;
   readonly downlinks: Collection<StoredDownlink>;
   readonly leases: Collection<LeaseDoc>;
   readonly processes: Collection<ProcessDoc>;
@@ -118,6 +122,8 @@ function collectionsOf(db: Db): Collections {
     counters: db.collection('counters'),
     batches: db.collection('batches'),
     held: db.collection('held'),
+    kept: db.collection('kept'),
+    nodeStates: db.collection('nodeStates'),
     downlinks: db.collection('downlinks'),
     leases: db.collection('leases'),
     processes: db.collection('processes'),

@@ -147,7 +147,7 @@ export class Ledgers implements Part {
   }
 
   private async inFlight(tenantId: string, owner: string, session: ClientSession): Promise<number> {
-    const { batches, held } = this.collections;
+    const { batches, held, kept } = this.collections;
     const [inLanes] = await batches
       .aggregate<{ n: number }>(
         [
@@ -160,7 +160,8 @@ export class Ledgers implements Part {
         { session },
       )
       .toArray();
-    return (inLanes?.n ?? 0) + (await held.countDocuments({ tenantId, owner }, { session }));
+    const ofHeld = await held.countDocuments({ tenantId, owner }, { session });
+    return (inLanes?.n ?? 0) + ofHeld + (await kept.countDocuments({ tenantId, owner }, { session }));
   }
 }
 

@@ -61,19 +61,40 @@ const VERSION_1: Readonly<Record<string, readonly Index[]>> = {
   changes: [[{ at: 1 }, { expireAfterSeconds: HOUR_S }]],
 };
 
+const MOVED: CreateIndexesOptions = { partialFilterExpression: { movedAt: { $exists: true } } };
+
+const VERSION_2: Readonly<Record<string, readonly Index[]>> = {
+  // `MESSAGE/NODE/KEY`
+  kept: [
+    [{ tenantId: 1, nodeId: 1, seq: 1 }],
+    [{ tenantId: 1, nodeId: 1, key: 1, seq: 1 }],
+    [{ lane: 1, kind: 1, seq: 1 }],
+    [{ tenantId: 1, owner: 1 }],
+    [{ tenantId: 1, nodeId: 1, movedAt: 1, seq: 1 }, MOVED],
+    [{ tenantId: 1, nodeId: 1, key: 1, movedAt: 1, seq: 1 }, MOVED],
+  ],
+  // `NODE/KEY`
+  nodeStates: [[{ tenantId: 1 }]],
+};
+
+async function addCollections(db: Db, collections: Readonly<Record<string, readonly Index[]>>): Promise<void> {
+  const there = new Set((await db.listCollections({}, { nameOnly: true }).toArray()).map(({ name }) => name));
+  for (const [name, indexes] of Object.entries(collections)) {
+    // A transaction may not be the first to write to a collection while another process does the same.
+    if (!there.has(name)) await created(db, name);
+    for (const [spec, options] of indexes) await db.collection(name).createIndex(spec, options);
+  }
+}
+
 export const MIGRATIONS: readonly Migration[] = [
   {
     version: 1,
     async apply(db) {
-      const there = new Set((await db.listCollections({}, { nameOnly: true }).toArray()).map(({ name }) => name));
-      for (const [name, indexes] of Object.entries(VERSION_1)) {
-        // A transaction may not be the first to write to a collection while another process does the same.
-        if (!there.has(name)) await created(db, name);
-        for (const [spec, options] of indexes) await db.collection(name).createIndex(spec, options);
-      }
+      await addCollections(db, VERSION_1);
       await db.collection<{ _id: string }>('settings').updateOne({ _id: 'relationVersion' }, { $setOnInsert: { value: 0 } }, { upsert: true });
     },
   },
+  { version: 2, apply: (db) => addCollections(db, VERSION_2) },
 ];
 
 const NAMESPACE_EXISTS = 48;

@@ -1,4 +1,5 @@
 import type { AnyBulkWriteOperation, ClientSession, Collection, Filter } from 'mongodb';
+import type { Step } from './transaction.ts';
 
 interface Stored {
   readonly _id: string;
@@ -7,6 +8,30 @@ interface Stored {
 
 /** All ids that begin with the prefix, which ends with a `/`; as a filter this is a range of the index on `_id`. */
 export const under = (prefix: string): { $gte: string; $lt: string } => ({ $gte: prefix, $lt: `${prefix.slice(0, -1)}0` });
+
+/** Removed at a time. */
+const STEP = 1000;
+
+/**
+ * Before a purge is committed: most of what it removes, in transactions of their own, because one of a million would hold up everything. What is left goes with the
+ * purge.
+ */
+export async function purgeAhead<D extends Stored>(
+  collection: Collection<D>,
+  filter: Filter<D>,
+  commit: (step: Step) => Promise<void>,
+  onRemoved: (n: number) => void = () => {},
+): Promise<void> {
+  for (;;) {
+    const found = await collection.find(filter, { projection: { _id: 1 }, limit: STEP, batchSize: STEP + 1 }).toArray();
+    if (found.length < STEP) return;
+    const $in = found.map(({ _id }) => _id);
+    await commit(async ({ session, afterCommit }) => {
+      const { deletedCount } = await collection.deleteMany({ ...filter, _id: { $in } } as Filter<D>, { session });
+      afterCommit(() => onRemoved(deletedCount));
+    });
+  }
+}
 
 /**
  * What writes, removals and purges come to, in the order of a whole group of works: each document is written once, however often they touch it, and everything

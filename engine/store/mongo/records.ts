@@ -4,6 +4,7 @@ import { ATTRIBUTE_SCOPES, type EntityRef, type EntityType, type Message } from 
 import { batchName, isDelayed, type StoredBatch, toBatches } from '#engine/queue/bullmq/batches.ts';
 import { type StoredDownlink, toDownlink, toStored } from '#engine/queue/bullmq/downlink-docs.ts';
 import { heldId, type StoredHeld } from '#engine/queue/bullmq/held.ts';
+import { type StoredKept, toKept, toStoredKept } from '#engine/queue/bullmq/kept.ts';
 import { decodeMessage, encodeMessage } from '#engine/queue/messages.ts';
 import { laneOf } from '#engine/queue.ts';
 import type { Counter } from '#engine/store.ts';
@@ -14,6 +15,7 @@ import type { Collections } from './database.ts';
 import { storedDeadLetter, toDeadLetter } from './dead-letters.ts';
 import { storedDoc, toDoc } from './docs.ts';
 import { storedEvent, toEvent } from './events.ts';
+import { storedNodeState, toNodeState } from './node-states.ts';
 import { storedRelation, toRelation } from './relations.ts';
 import {
   decodeKey,
@@ -323,6 +325,12 @@ export function tablesOf({ collections, lanes, now }: TablesOptions): { readonly
       ({ dueAt }, message) => ({ dueAt: dueAt!, message }),
       ({ dueAt, message }) => ({ lane: laneOf(message.originator.id, lanes), at: now, dueAt }),
     ),
+    kept: oneEach<'kept', StoredKept>(
+      collections.kept,
+      (row) => ({ seq: row.seq, kept: toKept(row), movedAt: row.movedAt ?? null }),
+      ({ seq, kept, movedAt }) => ({ ...toStoredKept(kept, seq, lanes), ...(movedAt !== null && { movedAt }) }),
+    ),
+    nodeState: oneEach(collections.nodeStates, toNodeState, storedNodeState),
     event: oneEach(events, toEvent, storedEvent),
     history: oneEach(collections.history, historyOf, storedSample),
     latest: oneEach(collections.latest, latestOf, storedLatest),

@@ -1,5 +1,5 @@
 import { writeSync } from 'node:fs';
-import type { EntityRef } from '#engine/message.ts';
+import type { EntityRef, Message } from '#engine/message.ts';
 import { openSqliteBackend } from '#engine/store/sqlite.ts';
 import { commit, message } from '#test/support/backend.ts';
 
@@ -10,6 +10,9 @@ export const ENTITIES: readonly EntityRef[] = Array.from({ length: 8 }, (_, i) =
   entityType: 'DEVICE',
   id: `00000000-0000-1000-8000-00000000001${i}`,
 }));
+
+/** It keeps every other message, and ends those that it kept before. */
+export const NODE = '00000000-0000-1000-8000-000000000003';
 
 const PASSES_BEFORE_POINT = 40;
 
@@ -27,9 +30,14 @@ async function write(folder: string, from: number, point: string): Promise<void>
   async function work(lane: number): Promise<void> {
     for (;;) {
       const batch = (await backend.queue.take(lane, 64, new AbortController().signal))!;
+      const key = String(lane);
+      const kept = await backend.store.kept(TENANT, NODE, { key, max: 32 });
       await commit(backend, (unit) => {
         unit.done.push(batch);
-        for (const entry of batch.messages) {
+        for (const { message: entry } of kept) unit.keptRemovals.push({ tenantId: TENANT, nodeId: NODE, key, messageId: entry.id });
+        const [stays, ends] = [batch.messages.filter(isOdd), batch.messages.filter((entry) => !isOdd(entry))];
+        for (const entry of stays) unit.kept.push({ message: entry, nodeId: NODE, kind: 'own', key, keptAt: 1000, attempts: 0, reason: null });
+        for (const entry of [...ends, ...kept.map(({ message: of }) => of)]) {
           const n = Number(entry.data);
           unit.telemetry.push({
             tenantId: TENANT,
@@ -56,6 +64,8 @@ async function write(folder: string, from: number, point: string): Promise<void>
     writeSync(1, `${numbers.join(',')}\n`);
   }
 }
+
+const isOdd = ({ data }: Message): boolean => Number(data) % 2 === 1;
 
 const [folder, from, point] = process.argv.slice(2);
 if (process.argv[1] === new URL(import.meta.url).pathname) await write(folder!, Number(from), point ?? '');

@@ -8,6 +8,7 @@ import { newId } from '#engine/id.ts';
 import { openDatabase } from '#engine/store/sqlite/database.ts';
 import { MIGRATIONS } from '#engine/store/sqlite/migrations.ts';
 import { openSqliteBackend } from '#engine/store/sqlite.ts';
+import type { Kept } from '#engine/store.ts';
 import { commit, device, doc, downlink, message, offBy, sqlite, temporaryFolder, within } from '#test/support/backend.ts';
 
 describe('sqlite: the data file', () => {
@@ -66,6 +67,14 @@ describe('sqlite: the data file', () => {
     rmSync(folder, { recursive: true });
   });
 
+  test('a file of the first version is run as it is', async () => {
+    const folder = temporaryFolder();
+    openDatabase({ folder, migrations: MIGRATIONS.slice(0, 1) }).close();
+    const running = await sqlite.start({ folder });
+    assert.deepEqual(await running.backend.store.keptSummary(newId(), newId()), { count: 0, oldestAt: null, lastReason: null });
+    await running.stop();
+  });
+
   test('versions are numbered without gaps', () =>
     assert.deepEqual(
       MIGRATIONS.map((migration) => migration.version),
@@ -89,13 +98,20 @@ describe('sqlite: a full disk', () => {
     const big = () => doc({ tenantId, body: { text: 'x'.repeat(40_000) } });
     const kept: string[] = [];
     const entity = device();
+    const nodeId = newId();
+    const stays = (data: string): Kept => ({
+      ...{ nodeId, kind: 'own', key: '', keptAt: 1000, attempts: 0, reason: null },
+      message: message(tenantId, entity, data),
+    });
     let refused: unknown;
     while (!refused && kept.length < 100) {
       const document = big();
       await commit(backend, (work) => {
         work.docs.push({ doc: document });
         work.messages.push(message(tenantId, entity, document.id));
-        work.count(tenantId, tenantId, 'messages.created');
+        work.kept.push(stays(document.id));
+        work.nodeStates.push({ tenantId, nodeId, key: 'last', value: document.id });
+        work.count(tenantId, tenantId, 'messages.created', 2);
       }).then(
         () => kept.push(document.id),
         (cause) => {
@@ -107,13 +123,18 @@ describe('sqlite: a full disk', () => {
     assert.equal(backend.health().ok, false);
     assert.ok(kept.length > 3 && kept.length < 100);
     assert.deepEqual((await backend.store.ledger(tenantId, tenantId)).messages, {
-      created: kept.length,
+      created: 2 * kept.length,
       stored: 0,
       filtered: 0,
       dead: 0,
-      inFlight: kept.length,
+      inFlight: 2 * kept.length,
     });
-    assert.equal(backend.queue.depth().messages, kept.length);
+    assert.deepEqual([backend.queue.depth().messages, backend.queue.depth().kept], [kept.length, kept.length]);
+    assert.deepEqual(
+      (await backend.store.kept(tenantId, nodeId, { max: 100 })).map(({ message: { data } }) => data),
+      kept,
+    );
+    assert.equal(await backend.store.nodeState(tenantId, nodeId, 'last'), kept.at(-1));
 
     await commit(backend, (work) => {
       for (const id of kept.slice(0, 4)) work.docs.push({ remove: { collection: 'DEVICE', tenantId, id } });
@@ -142,6 +163,43 @@ describe('sqlite: the ledger', () => {
     thief.exec('DELETE FROM held; DELETE FROM downlinks');
     thief.close();
     assert.deepEqual(offBy(await running.backend.store.ledger(tenantId, tenantId)), { uplinks: 0, messages: n + 1, downlinks: 1 });
+    await running.stop();
+  });
+
+  test('what is kept is read in milliseconds with 100,000 messages kept, each for an originator of its own', async () => {
+    const running = await sqlite.start();
+    const [tenantId, nodeId] = [newId(), newId()];
+    let last = device();
+    for (let i = 0; i < 100_000; i += 500) {
+      await commit(running.backend, (work) => {
+        for (let k = 0; k < 500; k++) {
+          last = device();
+          const kept = { nodeId, kind: k % 2 ? 'send' : 'own', key: k % 2 ? 'target' : last.id, keptAt: i + k, attempts: 0, reason: null } as const;
+          work.kept.push({ ...kept, message: message(tenantId, last, '{}') });
+        }
+      });
+    }
+    const { store, queue } = running.backend;
+    const summary = { count: 100_000, oldestAt: 0, lastReason: null };
+    // Counted once, and kept up to date from then on.
+    assert.deepEqual(await store.keptSummary(tenantId, nodeId), summary);
+    for (const [name, read, expected] of [
+      ['summary', () => store.keptSummary(tenantId, nodeId), summary],
+      ['summary of a key', () => store.keptSummary(tenantId, nodeId, 'target'), { count: 50_000, oldestAt: 1, lastReason: null }],
+      ['of a key', async () => (await store.kept(tenantId, nodeId, { key: 'target', max: 3 })).map(({ keptAt }) => keptAt), [1, 3, 5]],
+      ['of a node', async () => (await store.kept(tenantId, nodeId, { max: 3 })).map(({ keptAt }) => keptAt), [0, 1, 2]],
+      ['to be sent', async () => (await queue.sends(5, { max: 3 })).length, 3],
+      ['ledger', async () => (await store.ledger(tenantId, tenantId)).messages.inFlight, 100_000],
+    ] as const) {
+      const times: number[] = [];
+      for (let i = 0; i < 15; i++) {
+        const start = performance.now();
+        assert.deepEqual(await read(), expected);
+        times.push(performance.now() - start);
+      }
+      const middle = times.sort((a, b) => a - b)[7]!;
+      assert.ok(middle <= 4, `${name}: ${middle.toFixed(2)} ms`);
+    }
     await running.stop();
   });
 
@@ -224,6 +282,26 @@ describe('sqlite: what is over', () => {
     await until('SELECT count(*) AS n FROM history', 1500);
     assert.equal(count('SELECT count(*) AS n FROM latest'), 1);
     assert.equal(count("SELECT count(*) AS n FROM events WHERE type = 'ERROR'"), 1);
+  });
+
+  test('what the nodes of a deleted tenant kept and remembered is swept away, and nothing of another', async () => {
+    const [tenantId, other] = [newId(), newId()];
+    await commit(running.backend, (work) => {
+      for (const tenant of [tenantId, other]) {
+        const nodeId = newId();
+        const kept = { nodeId, kind: 'own', key: 'k', keptAt: 1, attempts: 0, reason: null } as const;
+        for (let i = 0; i < 1234; i++) {
+          work.kept.push({ ...kept, message: message(tenant, device(), '{}') });
+          work.nodeStates.push({ tenantId: tenant, nodeId, key: String(i), value: i });
+        }
+      }
+    });
+    assert.equal(running.backend.queue.depth().kept, 2468);
+    await commit(running.backend, (work) => work.purges.push({ tenantId, entity: { entityType: 'TENANT', id: tenantId } }));
+    await until('SELECT count(*) AS n FROM purged_tenants', 0);
+    assert.deepEqual([count('SELECT count(*) AS n FROM kept'), count('SELECT count(*) AS n FROM node_states')], [1234, 1234]);
+    assert.equal(running.backend.queue.depth().kept, 1234);
+    assert.equal((await running.backend.store.ledger(other, other)).messages.inFlight, 1234);
   });
 
   test('events of one entity and type are kept up to a cap, the newest ones', async () => {

@@ -50,6 +50,8 @@ export interface Member {
   readonly ledgers: Ledgers;
   readonly redis: Redis;
   commit(fill: (work: Work) => void): Promise<void>;
+  /** What the backend does before it commits a work that deletes. */
+  ahead(fill: (work: Work) => void): Promise<void>;
   /** As if the process ended here: what it has in memory is gone, its leases are not. */
   drop(): Promise<void>;
   /** From now on it dispatches nothing, until the returned function is called. */
@@ -115,6 +117,7 @@ export async function install({ mongo, redis }: Servers, { now = Date.now, lanes
     const queue = new BullQueue({
       batches,
       held,
+      kept: collections.kept,
       downlinks,
       connection,
       prefix: name,
@@ -156,6 +159,11 @@ export async function install({ mongo, redis }: Servers, { now = Date.now, lanes
         const work = new Work();
         fill(work);
         await committer.commit(work);
+      },
+      async ahead(fill) {
+        const work = new Work();
+        fill(work);
+        await queue.kept.ahead(work, (step) => committer.commit(step));
       },
       hang() {
         let release = () => {};
