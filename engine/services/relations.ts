@@ -24,7 +24,7 @@ export function relationServices(tenantId: string, work: Work, store: Pick<Store
   };
 }
 
-/** A search ends somewhere, whatever it is let loose on. */
+/** Relations that one search reads; what is behind them is not looked at. */
 const MOST = 50_000;
 
 /**
@@ -37,23 +37,23 @@ async function search(root: EntityRef, query: RelationsQuery, find: Find): Promi
   const next = (entity: EntityRef) => find({ ...(direction === 'FROM' ? { from: entity } : { to: entity }), typeGroup: 'COMMON' });
   const visited = new Set([root.id]);
   const found = new Map<string, EntityRef>();
-  let steps = 0;
   let level = await next(root);
-  for (let depth = 1; level.length > 0 && steps < MOST; depth++) {
+  let read = level.length;
+  for (let depth = 1; level.length > 0; depth++) {
     const isDeepest = maxLevel > 0 && depth >= maxLevel;
     const below: Relation[] = [];
     for (const relation of level) {
       const entity = far(relation);
       let isLast = true;
-      if (!isDeepest && !visited.has(entity.id)) {
+      if (!isDeepest && read < MOST && !visited.has(entity.id)) {
         visited.add(entity.id);
         const relations = await next(entity);
         isLast = relations.length === 0;
+        read += relations.length;
         below.push(...relations);
       }
       if ((isLast || !fetchLastLevelOnly) && isWanted(relation, entity, query) && !found.has(entity.id)) found.set(entity.id, entity);
     }
-    steps += level.length;
     level = below;
   }
   return [...found.values()];

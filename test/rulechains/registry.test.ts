@@ -128,6 +128,63 @@ for (const { type, from = 0, old, upgraded } of [
       processingSettings: { type: 'ON_EVERY_MESSAGE' },
     },
   },
+  { type: 'metadata.TbGetAttributesNode', old: { fetchToData: 'true' }, upgraded: { fetchTo: 'DATA' } },
+  {
+    type: 'metadata.TbGetDeviceAttrNode',
+    old: { fetchToData: true, tellFailureIfAbsent: false },
+    upgraded: { tellFailureIfAbsent: false, fetchTo: 'DATA' },
+  },
+  { type: 'metadata.TbGetDeviceAttrNode', old: { deviceRelationsQuery: {} }, upgraded: { deviceRelationsQuery: {}, fetchTo: 'METADATA' } },
+  ...['Customer', 'Tenant', 'Related'].flatMap((name) => [
+    {
+      type: `metadata.TbGet${name}AttributeNode`,
+      old: { attrMapping: { t: 'th' }, telemetry: true },
+      upgraded: { dataMapping: { t: 'th' }, dataToFetch: 'LATEST_TELEMETRY', fetchTo: 'METADATA' },
+    },
+    {
+      type: `metadata.TbGet${name}AttributeNode`,
+      old: { attrMapping: {}, telemetry: false },
+      upgraded: { dataMapping: {}, dataToFetch: 'ATTRIBUTES', fetchTo: 'METADATA' },
+    },
+  ]),
+  ...['Customer', 'Tenant'].flatMap((name) => [
+    {
+      type: `metadata.TbGet${name}DetailsNode`,
+      old: { detailsList: ['ID'], addToMetadata: true },
+      upgraded: { detailsList: ['ID'], fetchTo: 'METADATA' },
+    },
+    { type: `metadata.TbGet${name}DetailsNode`, old: { addToMetadata: false }, upgraded: { fetchTo: 'DATA' } },
+  ]),
+  { type: 'metadata.TbFetchDeviceCredentialsNode', old: { fetchToMetadata: true }, upgraded: { fetchTo: 'METADATA' } },
+  { type: 'metadata.TbFetchDeviceCredentialsNode', old: { fetchToMetadata: false }, upgraded: { fetchTo: 'DATA' } },
+  {
+    type: 'metadata.TbGetTelemetryNode',
+    old: { fetchMode: 'FIRST', orderBy: 'DESC', aggregation: 'MAX' },
+    upgraded: { limit: 1000, fetchMode: 'FIRST', orderBy: 'ASC', aggregation: 'NONE' },
+  },
+  {
+    type: 'metadata.TbGetTelemetryNode',
+    old: { fetchMode: 'LAST', limit: 5 },
+    upgraded: { limit: 5, fetchMode: 'LAST', orderBy: 'DESC', aggregation: 'NONE' },
+  },
+  {
+    type: 'metadata.TbGetTelemetryNode',
+    old: { fetchMode: 'MIDDLE' },
+    upgraded: { limit: 1000, fetchMode: 'LAST', orderBy: 'DESC', aggregation: 'NONE' },
+  },
+  {
+    type: 'metadata.TbGetTelemetryNode',
+    old: { fetchMode: 'ALL', orderBy: '', aggregation: 'AVG' },
+    upgraded: { limit: 1000, fetchMode: 'ALL', orderBy: 'ASC', aggregation: 'AVG' },
+  },
+  {
+    type: 'metadata.TbGetTelemetryNode',
+    from: 1,
+    old: { fetchMode: 'ALL', orderBy: 'DESC', limit: 7 },
+    upgraded: { limit: 7, fetchMode: 'ALL', orderBy: 'DESC', aggregation: 'NONE' },
+  },
+  { type: 'metadata.TbGetTelemetryNode', from: 1, old: { fetchMode: 'FIRST' }, upgraded: { limit: 1000, fetchMode: 'FIRST' } },
+  { type: 'metadata.CalculateDeltaNode', old: { round: 1, excludeZeroDeltas: true }, upgraded: { round: 1, excludeZeroDeltas: false } },
   { type: 'debug.TbMsgGeneratorNode', old: { msgCount: 1, queueName: 'Main' }, upgraded: { msgCount: 1, originatorType: 'RULE_NODE' } },
   {
     type: 'debug.TbMsgGeneratorNode',
@@ -143,6 +200,34 @@ for (const { type, from = 0, old, upgraded } of [
       node.upgrades!.slice(from).reduce((config, step) => step(config), old),
       upgraded,
     );
+  });
+
+/** Their old flags are needed: without them the file keeps what it has, or the node gets its defaults (rule-nodes §1.5). */
+for (const { type, old, error } of [
+  {
+    type: 'metadata.TbGetCustomerAttributeNode',
+    old: { telemetry: true },
+    error: "property to update: 'attrMapping' does not exist in configuration.",
+  },
+  {
+    type: 'metadata.TbGetRelatedAttributeNode',
+    old: { attrMapping: {}, telemetry: 'x' },
+    error: "property to update: 'telemetry' has unexpected value: x. Allowed values: true or false!",
+  },
+  {
+    type: 'metadata.TbGetCustomerDetailsNode',
+    old: { detailsList: [] },
+    error: "property to update: 'addToMetadata' does not exist in configuration.",
+  },
+  {
+    type: 'metadata.TbFetchDeviceCredentialsNode',
+    old: { fetchToMetadata: null },
+    error: "property to update: 'fetchToMetadata' has unexpected value: null. Allowed values: true or false!",
+  },
+] as { type: string; old: Record<string, unknown>; error: string }[])
+  test(`upgrade: ${type} ${JSON.stringify(old)} can not be`, () => {
+    const [step] = new Registry(nodes).get(`org.thingsboard.rule.engine.${type}`)!.upgrades!;
+    assert.throws(() => step!(old), { message: error });
   });
 
 test('root chain: every node is known, at its version, and has a configuration', () => {

@@ -140,7 +140,7 @@ for (const { name, related, config, to } of [
     config: { relationsQuery: { direction: null, maxLevel: 1, filters: [] } },
     to: { to: 'Failure', error: 'Unknown direction' },
   },
-] as { name: string; related?: EntityRef[]; config: Record<string, unknown>; to: { metadata?: object } }[])
+] as { name: string; related?: EntityRef[]; config: Record<string, unknown>; to: { to: string; error?: string; data?: string; metadata?: object } }[])
   test(`related entity data: ${name}`, async () => {
     const [outcome] = await run(relatedEntityData, [message({ data: { a: 1 }, metadata: { k: 'name' } })], {
       config: { dataToFetch: 'FIELDS', ...config },

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { newCustomer, newDevice } from '#engine/entities.ts';
+import { newCustomer, newDevice, newDoc } from '#engine/entities.ts';
 import type { EntityRef } from '#engine/message.ts';
 import type { Doc } from '#engine/store.ts';
 import originatorFields from '#rulechains/nodes/enrichment/originator-fields.ts';
@@ -13,6 +13,24 @@ const { device } = newDevice(
   1_700_000_000_000,
 );
 const customer = newCustomer(TENANT, 'Plant', 1_700_000_000_000, { country: 'Spain' });
+const doc = (fields: Pick<Doc, 'collection' | 'name' | 'body'> & Partial<Doc>): Doc => newDoc({ tenantId: TENANT, ...fields }, 1_700_000_000_000);
+const user = doc({
+  collection: 'USER',
+  name: 'u@example.org',
+  customerId: customer.id,
+  body: { authority: 'CUSTOMER_USER', firstName: 'F', lastName: null },
+});
+const edge = doc({ collection: 'EDGE', name: 'North', kind: 'default', body: { routingKey: 'r' } });
+const view = doc({ collection: 'ENTITY_VIEW', name: 'V', kind: 'vt', body: { entityId: { entityType: 'DEVICE', id: device.id }, startTimeMs: 0 } });
+const chain = doc({ collection: 'RULE_CHAIN', name: 'Root', kind: 'CORE', state: 'ROOT', body: { debugMode: false } });
+const alarm = doc({
+  collection: 'ALARM',
+  name: 'High',
+  kind: 'High',
+  state: 'ACTIVE_UNACK',
+  body: { severity: 'MAJOR', originator: { entityType: 'DEVICE', id: device.id }, details: { a: 1 }, endTs: 5 },
+});
+const tenant = { ...doc({ collection: 'TENANT', name: 'Tenant', body: { region: 'Global', country: null } }), id: TENANT };
 const originator = (doc: Doc): EntityRef => ({ entityType: doc.collection as 'DEVICE', id: doc.id });
 
 for (const { name, doc = device, config, data = {}, to } of [
@@ -47,6 +65,37 @@ for (const { name, doc = device, config, data = {}, to } of [
     doc: customer,
     config: { dataMapping: { name: 'nm', title: 'tt', country: 'co', email: 'em' } },
     to: { to: 'Success', metadata: { nm: 'Plant', tt: 'Plant', co: 'Spain', em: 'null' } },
+  },
+  {
+    name: 'a user',
+    doc: user,
+    config: { dataMapping: { email: 'e', name: 'n', authority: 'a', firstName: 'f', lastName: 'l', customerId: 'c' } },
+    to: { to: 'Success', metadata: { e: 'u@example.org', n: 'u@example.org', a: 'CUSTOMER_USER', f: 'F', l: 'null', c: customer.id } },
+  },
+  { name: 'an edge', doc: edge, config: { dataMapping: { name: 'n', routingKey: 'k' } }, to: { to: 'Success', metadata: { n: 'North', k: 'r' } } },
+  {
+    name: 'an entity view',
+    doc: view,
+    config: { dataMapping: { name: 'n', type: 't', entityId: 'e', startTimeMs: 's' } },
+    to: { to: 'Success', metadata: { n: 'V', t: 'vt', e: device.id, s: '0' } },
+  },
+  {
+    name: 'a rule chain',
+    doc: chain,
+    config: { dataMapping: { name: 'n', type: 't', root: 'r', debugMode: 'd' } },
+    to: { to: 'Success', metadata: { n: 'Root', t: 'CORE', r: 'true', d: 'false' } },
+  },
+  {
+    name: 'an alarm',
+    doc: alarm,
+    config: { dataMapping: { type: 't', status: 's', severity: 'y', originator: 'o', 'details.a': 'a', endTs: 'e' } },
+    to: { to: 'Success', metadata: { t: 'High', s: 'ACTIVE_UNACK', y: 'MAJOR', o: device.id, a: '1', e: '5' } },
+  },
+  {
+    name: 'the tenant',
+    doc: tenant,
+    config: { dataMapping: { name: 'n', title: 't', region: 'r', country: 'c' } },
+    to: { to: 'Success', metadata: { n: 'Tenant', t: 'Tenant', r: 'Global', c: 'null' } },
   },
   { name: 'data that is no object', config: { fetchTo: 'DATA' }, data: 'text', to: { to: 'Failure', error: /./ } },
 ])

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { newAsset } from '#engine/entities.ts';
+import { newAsset, newDoc } from '#engine/entities.ts';
 import type { Alarm } from '#engine/services.ts';
 import changeOriginator from '#rulechains/nodes/transformation/change-originator.ts';
 import { DEVICE, message, TENANT } from '#test/support/message.ts';
@@ -10,12 +10,14 @@ const CUSTOMER = 'cccccccc-0000-1000-8000-000000000001';
 const ALARM = { entityType: 'ALARM', id: 'cccccccc-0000-1000-8000-000000000002' } as const;
 const device = { entityType: 'DEVICE', id: DEVICE } as const;
 const asset = newAsset({ tenantId: TENANT, name: 'Hall 2', type: 'hall', profileId: 'p' }, 1_700_000_000_000);
+const user = newDoc({ collection: 'USER', tenantId: TENANT, name: 'u@example.org', body: {} }, 1_700_000_000_000);
+const edge = newDoc({ collection: 'EDGE', tenantId: TENANT, name: 'North', body: {} }, 1_700_000_000_000);
 const world = () => {
   const asked: unknown[] = [];
   return {
     asked,
     ...services({
-      docs: { [asset.id]: asset },
+      docs: { [asset.id]: asset, [user.id]: user, [edge.id]: edge },
       customers: { [DEVICE]: CUSTOMER },
       alarms: [{ id: ALARM.id, originator: device } as Alarm],
       related: async (root, query) => {
@@ -39,6 +41,32 @@ for (const { name, config, originator = device, metadata = {}, to } of [
     config: { originatorSource: 'ENTITY', entityType: 'ASSET', entityNamePattern: 'Hall ${n}' },
     metadata: { n: '2' },
     to: { entityType: 'ASSET', id: asset.id },
+  },
+  {
+    name: 'a user by e-mail',
+    config: { originatorSource: 'ENTITY', entityType: 'USER', entityNamePattern: 'u@example.org' },
+    to: { entityType: 'USER', id: user.id },
+  },
+  {
+    name: 'an edge by name',
+    config: { originatorSource: 'ENTITY', entityType: 'EDGE', entityNamePattern: 'North' },
+    to: { entityType: 'EDGE', id: edge.id },
+  },
+  {
+    name: 'the name is of another type',
+    config: { originatorSource: 'ENTITY', entityType: 'DEVICE', entityNamePattern: 'Hall 2' },
+    to: "Failed to find device with name 'Hall 2'!",
+  },
+  {
+    name: 'originator of an alarm that is gone',
+    config: { originatorSource: 'ALARM_ORIGINATOR' },
+    originator: { entityType: 'ALARM', id: 'z' } as const,
+    to: 'Failed to find new originator!',
+  },
+  {
+    name: 'a query that does not say which way',
+    config: { originatorSource: 'RELATED', relationsQuery: { direction: null, maxLevel: 1, filters: [] } },
+    to: 'Unknown direction',
   },
   {
     name: 'by a name that nobody has',
