@@ -65,7 +65,7 @@ export type Fate =
 
 /** What one walk did, durable by now. */
 export interface Walked {
-  readonly flows: Iterable<Flow>;
+  readonly flows: readonly Flow[];
   readonly work: Work;
   /** When it became durable, Unix ms. */
   readonly at: number;
@@ -194,7 +194,7 @@ export class Trace {
   done(flows: Iterable<Flow>): void {
     const { keep, statistics, now } = this.deps;
     const at = now();
-    keep?.({ flows, work: this.work, at, origin: at - statistics.clock() });
+    keep?.({ flows: [...flows], work: this.work, at, origin: at - statistics.clock() });
   }
 
   /** A node that had several messages in hand works on them in their order: the first new message of an originator is of its first, and so on. */
