@@ -16,6 +16,7 @@ import { seed, TENANT_ADMIN } from '#engine/seed.ts';
 import { openBatchServices } from '#engine/services/batch.ts';
 import { openEntityCache } from '#engine/services/entities.ts';
 import { openLimits } from '#engine/services/limits.ts';
+import { notificationService } from '#engine/services/notifications.ts';
 import { openQueuePolicies } from '#engine/services/queues.ts';
 import { settingsService } from '#engine/services/settings.ts';
 import { openEntityViews } from '#engine/services/views.ts';
@@ -75,7 +76,10 @@ async function start(settings: Settings, log: Logger): Promise<() => Promise<voi
   const downlinkTarget = integrations.findDownlinkTarget.bind(integrations);
   const commit = backend.commit.bind(backend);
   const outbox = createOutbox({
-    services: (tenantId) => ({ settings: settingsService(store), entities: entities.of(tenantId) }),
+    services(tenantId) {
+      const of = entities.of(tenantId);
+      return { settings: settingsService(store), entities: of, notifications: notificationService(tenantId, { store, entities: of, commit }) };
+    },
     ...{ queue, store, chains, commit, newId, now, server, log, ...leaseOf, ...onMade },
     onSent: observation.sent,
   });

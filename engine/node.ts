@@ -1,5 +1,6 @@
 import type { Static, TSchema } from 'typebox';
 import type { Message } from './message.ts';
+import type { Notifications } from './notifications.ts';
 import type { ServiceName, Services } from './services.ts';
 
 export type NodeFamily = 'FILTER' | 'ENRICHMENT' | 'TRANSFORMATION' | 'ACTION' | 'ANALYTICS' | 'EXTERNAL' | 'FLOW';
@@ -74,7 +75,7 @@ export type StartContext<C> = {
   readonly every: (everyMs: number, tick: (run: Pick<Services, 'scripts' | 'messages'>) => Promise<readonly Emission[] | 'stop'>) => void;
 };
 
-/** What the outbox gives to `send`: nothing that writes, for there is no batch. */
+/** What the outbox gives to `send`: nothing that writes with a batch, for there is none. */
 export type SendContext<C, State> = {
   readonly config: C;
   readonly node: NodeInfo;
@@ -83,6 +84,8 @@ export type SendContext<C, State> = {
   readonly signal: AbortSignal;
   readonly entities: Pick<Services['entities'], 'find' | 'customerOf'>;
   readonly settings: Services['settings'];
+  /** Saves on its own, at once. */
+  readonly notifications: Notifications;
 };
 
 export interface NodeDefinition<S extends TSchema = TSchema, State = unknown, N extends ServiceName = ServiceName> {

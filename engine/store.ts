@@ -34,7 +34,11 @@ export type Collection =
   | 'ALARM_COMMENT'
   | 'AUDIT_LOG'
   | 'USER_SETTINGS'
-  | 'REVISION';
+  | 'REVISION'
+  | 'NOTIFICATION_TARGET'
+  | 'NOTIFICATION_TEMPLATE'
+  | 'NOTIFICATION_REQUEST'
+  | 'NOTIFICATION';
 
 export interface Doc<B = Record<string, unknown>> {
   readonly collection: Collection;

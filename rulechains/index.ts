@@ -53,6 +53,7 @@ import kafka from './nodes/external/kafka.ts';
 import rabbitmq from './nodes/external/rabbitmq.ts';
 import restApiCall from './nodes/external/rest-api-call.ts';
 import sendEmail from './nodes/external/send-email.ts';
+import sendNotification from './nodes/external/send-notification.ts';
 import sendSms from './nodes/external/send-sms.ts';
 import alarmStatus from './nodes/filter/alarm-status.ts';
 import assetProfileSwitch from './nodes/filter/asset-profile-switch.ts';
@@ -164,6 +165,7 @@ export const nodes: readonly AnyNode[] = [
   gcpPubSub,
   sendEmail,
   sendSms,
+  sendNotification,
   output,
   checkpoint,
   ruleChain,

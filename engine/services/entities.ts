@@ -11,6 +11,7 @@ const MOST_DOCS = 20_000;
 const COLLECTIONS: ReadonlySet<string> = new Set<Collection>([
   ...(['TENANT', 'TENANT_PROFILE', 'CUSTOMER', 'USER', 'DEVICE', 'ASSET', 'DEVICE_PROFILE', 'ASSET_PROFILE', 'ENTITY_GROUP', 'ENTITY_VIEW'] as const),
   ...(['DASHBOARD', 'EDGE', 'RULE_CHAIN', 'CONVERTER', 'INTEGRATION', 'ALARM', 'QUEUE', 'RPC', 'API_KEY', 'ADMIN_SETTINGS'] as const),
+  ...(['NOTIFICATION_TARGET', 'NOTIFICATION_TEMPLATE'] as const),
 ]);
 
 /** null: the root chain; Main. */

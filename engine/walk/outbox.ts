@@ -3,7 +3,6 @@ import { errorText, Fenced, isPassing, Timeout } from '#engine/errors.ts';
 import { type Message, withChanges } from '#engine/message.ts';
 import type { Emission, SendContext } from '#engine/node.ts';
 import { laneOf, type Queue } from '#engine/queue.ts';
-import type { Services } from '#engine/services.ts';
 import type { Kept, Store } from '#engine/store.ts';
 import { Work } from '#engine/work.ts';
 import type { CompiledNode } from './chain.ts';
@@ -15,7 +14,7 @@ export interface OutboxDeps extends EmitDeps {
   readonly queue: Pick<Queue, 'sends' | 'lanes'>;
   readonly store: Pick<Store, 'kept'>;
   readonly chains: Pick<ChainLookup, 'get'>;
-  services(tenantId: string): Pick<Services, 'settings'> & { readonly entities: SendContext<unknown, unknown>['entities'] };
+  services(tenantId: string): Pick<SendContext<unknown, unknown>, 'settings' | 'entities' | 'notifications'>;
   commit(work: Work): Promise<void>;
   /** A message leaves the outbox, durably: counted and remembered. `ms` is the last try alone. */
   readonly onSent?: (sent: { message: Message; node: CompiledNode; emission: Emission; at: number; ms: number }) => void;
@@ -228,9 +227,9 @@ export function createOutbox(deps: OutboxDeps): Outbox {
     const { definition, config, info, state } = node;
     const limitMs = definition!.sendTimeoutMs?.(config) ?? SEND_TIMEOUT_MS;
     const signal = AbortSignal.any([ending, AbortSignal.timeout(limitMs)]);
-    const { entities, settings } = deps.services(info.tenantId);
+    const services = deps.services(info.tenantId);
     try {
-      const outcome = await untilAborted(definition!.send!(message, { config, node: info, state, signal, entities, settings }), signal, limitMs);
+      const outcome = await untilAborted(definition!.send!(message, { config, node: info, state, signal, ...services }), signal, limitMs);
       return typeof outcome === 'string' ? { to: outcome } : outcome;
     } catch (cause) {
       const error = errorText(cause);

@@ -76,7 +76,11 @@ async function plant(
     outbox = createOutbox({
       ...{ queue: backend.queue, store: backend.store, server: 'test', newId, now: Date.now, firstPauseMs: 5, ...deps },
       chains: { get: (_, id) => engine.chains.get(id) },
-      services: () => ({ settings: { find: async () => null }, entities: { find: async () => null, customerOf: async () => null } }),
+      services: () => ({
+        settings: { find: async () => null },
+        entities: { find: async () => null, customerOf: async () => null },
+        notifications: { recipients: async () => [], save: async () => {} },
+      }),
       commit: (work) => backend.commit(work),
       log: { warn: (_, text) => engine.log.push(text), error: (_, text) => engine.log.push(text) },
     });
