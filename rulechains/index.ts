@@ -48,8 +48,10 @@ import tenantDetails from './nodes/enrichment/tenant-details.ts';
 import awsLambda from './nodes/external/aws-lambda.ts';
 import awsSns from './nodes/external/aws-sns.ts';
 import awsSqs from './nodes/external/aws-sqs.ts';
+import azureIotHub from './nodes/external/azure-iot-hub.ts';
 import gcpPubSub from './nodes/external/gcp-pubsub.ts';
 import kafka from './nodes/external/kafka.ts';
+import mqtt from './nodes/external/mqtt.ts';
 import rabbitmq from './nodes/external/rabbitmq.ts';
 import restApiCall from './nodes/external/rest-api-call.ts';
 import sendEmail from './nodes/external/send-email.ts';
@@ -166,6 +168,8 @@ export const nodes: readonly AnyNode[] = [
   sendEmail,
   sendSms,
   sendNotification,
+  mqtt,
+  azureIotHub,
   output,
   checkpoint,
   ruleChain,
