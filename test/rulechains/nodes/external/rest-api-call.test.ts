@@ -1,56 +1,25 @@
 import assert from 'node:assert/strict';
-import { createServer as createHttp, type IncomingMessage, type RequestListener, type ServerResponse } from 'node:http';
-import { createServer as createHttps } from 'node:https';
-import { type AddressInfo, createServer as createTcp, type Socket } from 'node:net';
+import type { ServerResponse } from 'node:http';
 import test, { after, before } from 'node:test';
 import restApiCall from '#rulechains/nodes/external/rest-api-call.ts';
-import { type Certificates, makeCertificates } from '#test/support/certificates.ts';
 import { type ExternalOptions, external, sendAll } from '#test/support/external.ts';
+import { type HttpServer, type Reply, type Seen, startHttp } from '#test/support/http-server.ts';
 import { message } from '#test/support/message.ts';
-import { freePort } from '#test/support/servers.ts';
-import { eventually } from '#test/support/wait.ts';
 
-/** Against node's own HTTP servers: what came is compared byte by byte. */
-
-interface Seen {
-  readonly method: string;
-  readonly url: string;
-  readonly headers: readonly string[];
-  readonly body: string;
-}
-
-const seen: Seen[] = [];
-const sockets = new Set<Socket>();
-let answer: (response: ServerResponse, request: IncomingMessage) => void = (response) => void response.end();
-const listener: RequestListener = async (request, response) => {
-  const chunks: Buffer[] = [];
-  for await (const chunk of request) chunks.push(chunk as Buffer);
-  seen.push({ method: request.method!, url: request.url!, headers: request.rawHeaders, body: Buffer.concat(chunks).toString() });
-  answer(response, request);
-};
-const http = createHttp(listener).on('connection', (socket) => sockets.add(socket));
-let base = '';
-let certificates: Certificates;
-
+let server: HttpServer;
 before(async () => {
-  await new Promise<void>((resolve) => http.listen(0, '127.0.0.1', resolve));
-  base = `http://127.0.0.1:${(http.address() as AddressInfo).port}`;
-  certificates = makeCertificates();
+  server = await startHttp();
 });
-after(() => {
-  for (const socket of sockets) socket.destroy();
-  http.close();
-  certificates.close();
-});
+after(() => server.close());
 
 type Config = Record<string, unknown>;
 
 /** One message through the node: where it went, and what the server saw of it. */
-async function call(config: Config, given = message(), reply: typeof answer = (response) => void response.end(), options: ExternalOptions = {}) {
-  seen.length = 0;
-  answer = reply;
-  const [outcome] = await sendAll(restApiCall, [given], { ...options, config: { restEndpointUrlPattern: `${base}/in`, ...config } });
-  return { outcome, request: seen[0] };
+async function call(config: Config, given = message(), reply: Reply = (response) => void response.end(), options: ExternalOptions = {}) {
+  server.seen.length = 0;
+  server.answerWith(reply);
+  const [outcome] = await sendAll(restApiCall, [given], { ...options, config: { restEndpointUrlPattern: `${server.base}/in`, ...config } });
+  return { outcome, request: server.seen[0] };
 }
 
 for (const { name, config = {}, given = message({ data: { a: 1.0, b: 'x' } }), request } of [
@@ -142,7 +111,7 @@ for (const { name, config = {}, given = message({ data: { a: 1.0, b: 'x' } }), r
   },
 ] as { name: string; config?: Config; given?: ReturnType<typeof message>; request: Partial<Omit<Seen, 'headers'>> & { has?: string[] } }[])
   test(`request: ${name}`, async () => {
-    const url = (config['restEndpointUrlPattern'] as string | undefined)?.replace('@', base);
+    const url = (config['restEndpointUrlPattern'] as string | undefined)?.replace('@', server.base);
     const { outcome, request: came } = await call({ ...config, ...(url && { restEndpointUrlPattern: url }) }, given);
     assert.ok(came, JSON.stringify(outcome));
     const { has = [], ...expected } = request;
@@ -244,17 +213,17 @@ for (const { name, reply, outcome } of [
       },
     },
   },
-] as { name: string; reply: typeof answer; outcome: unknown }[])
+] as { name: string; reply: Reply; outcome: unknown }[])
   test(`answer: ${name}`, async () => {
     const { outcome: got } = await call({}, message(INPUT), (response, request) => {
       response.sendDate = false;
       response.setHeader('Connection', 'close');
       reply(response, request);
     });
-    const told = JSON.parse(JSON.stringify(got).replaceAll(base, 'BASE')) as { metadata: Record<string, string> };
+    const told = JSON.parse(JSON.stringify(got).replaceAll(server.base, 'BASE')) as { metadata: Record<string, string> };
     delete told.metadata['Connection'];
     assert.deepEqual(told, outcome);
-    assert.equal(seen.length, 1);
+    assert.equal(server.seen.length, 1);
   });
 
 for (const { name, config, given = message(), outcome } of [
@@ -323,116 +292,12 @@ for (const { name, config, given = message(), outcome } of [
     // Who says how a name is not found depends on the machine.
     if (outcome['error'] === undefined) delete (got as Record<string, unknown>)['error'];
     assert.deepEqual(got, outcome);
-    assert.equal(seen.length, 0);
+    assert.equal(server.seen.length, 0);
   });
 
 test('a template that gives no JSON', async () => {
   const { outcome } = await call({ requestBodyTemplate: '{"a":$[a]}' });
   assert.match((outcome as { error: string }).error, /^Request body template produced invalid JSON: /);
-});
-
-test('an answer of 50 MB is cut off', async () => {
-  let sent = 0;
-  const { outcome } = await call({}, message(), (response) => {
-    const chunk = Buffer.alloc(64 * 1024, 97);
-    const more = (): void => {
-      while (sent < 50 * 1024 * 1024) {
-        sent += chunk.length;
-        if (!response.write(chunk)) return void response.once('drain', more);
-      }
-      response.end();
-    };
-    more();
-  });
-  assert.deepEqual(outcome, { to: 'Failure', error: 'Exceeded limit on max bytes to buffer : 262144', retry: 'never' });
-  assert.ok(sent < 20 * 1024 * 1024, `${sent} bytes went out`);
-});
-
-test('the limit of the configuration counts', async () => {
-  const { outcome } = await call({ maxInMemoryBufferSizeInKb: 300 }, message(), (response) => void response.end('a'.repeat(280 * 1024)));
-  assert.equal((outcome as { data: string }).data.length, 280 * 1024);
-});
-
-test('an answer without end is left when the time is over', async () => {
-  let closed = false;
-  const { outcome } = await call(
-    {},
-    message(),
-    (response) => {
-      const timer = setInterval(() => response.write('x'), 5);
-      response.on('close', () => {
-        closed = true;
-        clearInterval(timer);
-      });
-    },
-    { signal: AbortSignal.timeout(100) },
-  );
-  assert.deepEqual(outcome, { to: 'Failure', error: `No answer from ${base.slice(7)} in the time that the message has`, retry: 'later' });
-  await eventually(() => closed, 'the connection is given up');
-});
-
-test('a peer that is silent for longer than the read timeout', async () => {
-  const { outcome } = await call({ readTimeoutMs: 100 }, message(), () => {});
-  assert.deepEqual(outcome, { to: 'Failure', error: `No answer from ${base.slice(7)} within 100 ms`, retry: 'later' });
-});
-
-test('a peer that hangs up, and one that answers no HTTP', async () => {
-  const tcp = createTcp(
-    (socket) => void socket.once('data', (data) => (String(data).includes('/bye') ? socket.destroy() : socket.end('SSH-2.0-x\r\n'))),
-  );
-  await new Promise<void>((resolve) => tcp.listen(0, '127.0.0.1', resolve));
-  const host = `127.0.0.1:${(tcp.address() as AddressInfo).port}`;
-  const outcomes = [];
-  for (const path of ['bye', 'ssh']) outcomes.push((await call({ restEndpointUrlPattern: `http://${host}/${path}` })).outcome);
-  tcp.close();
-  assert.deepEqual(outcomes, [
-    { to: 'Failure', error: `Not connected to ${host}: other side closed`, retry: 'reconnect' },
-    {
-      to: 'Failure',
-      error: `${host} answered what is no HTTP: Response does not match the HTTP/1.1 protocol (Expected HTTP/, RTSP/ or ICE/)`,
-      retry: 'never',
-    },
-  ]);
-});
-
-test('connections serve message after message, and stop closes them', async () => {
-  let connections = 0;
-  const count = () => connections++;
-  http.on('connection', count);
-  answer = (response) => void response.end('{}');
-  const node = await external(restApiCall, { config: { restEndpointUrlPattern: `${base}/in` } });
-  for (let n = 0; n < 5; n++) await node.send(message());
-  // One, or a second while the first was not free again yet.
-  assert.ok(connections <= 2, `${connections} connections`);
-  const open = [...sockets].at(-1)!;
-  node.stop();
-  await eventually(() => open.destroyed, 'the connection is closed');
-  assert.deepEqual(await node.send(message()), { to: 'Failure', error: 'The node was stopped', retry: 'later' });
-  http.off('connection', count);
-});
-
-test('TLS: own CA, client certificate, and the wrong ones', async () => {
-  const { ca, foreignCa, server, client } = certificates;
-  const https = createHttps({ ...server, ca, requestCert: true, rejectUnauthorized: true }, (request, response) => {
-    response.end(JSON.stringify((request.socket as unknown as { getPeerCertificate(): { subject: unknown } }).getPeerCertificate().subject));
-  });
-  await new Promise<void>((resolve) => https.listen(0, '127.0.0.1', resolve));
-  const host = `127.0.0.1:${(https.address() as AddressInfo).port}`;
-  const via = async (credentials: Config) =>
-    (await call({ restEndpointUrlPattern: `https://${host}/`, credentials: { type: 'cert.PEM', ...credentials } })).outcome;
-  const pair = { cert: client.cert, privateKey: client.key };
-  try {
-    assert.equal(((await via({ caCert: ca, ...pair })) as { data: string }).data, '{"CN":"client-1"}');
-    assert.deepEqual(await via({ caCert: foreignCa, ...pair }), {
-      ...{ to: 'Failure', retry: 'reconnect' },
-      error: `TLS with ${host} failed: self-signed certificate in certificate chain (SELF_SIGNED_CERT_IN_CHAIN)`,
-    });
-    const nameless = (await via({ caCert: ca })) as { error: string; retry: string };
-    assert.match(nameless.error, /certificate required|other side closed|ECONNRESET/);
-    assert.equal(nameless.retry, 'reconnect');
-  } finally {
-    https.close();
-  }
 });
 
 for (const { name, config, says } of [
@@ -499,35 +364,4 @@ test('preview and target are made of the message', async () => {
   });
   const limits = { maxParallelRequestsCount: 3, readTimeoutMs: 1000 } as never;
   assert.deepEqual([restApiCall.parallel!(limits), restApiCall.sendTimeoutMs!(limits)], [3, 16_000]);
-});
-
-test('proxy: a tunnel for https, the whole URL for http, with a login; and those of the environment', async () => {
-  const asked: string[] = [];
-  const proxy = createHttp((request, response) => {
-    asked.push(`${request.method} ${request.url} ${request.headers['proxy-authorization'] ?? '-'}`);
-    response.end('"from the proxy"');
-  });
-  await new Promise<void>((resolve) => proxy.listen(0, '127.0.0.1', resolve));
-  const { port } = proxy.address() as AddressInfo;
-  const environment = { ...process.env };
-  try {
-    const url = { restEndpointUrlPattern: 'http://device.invalid/x' };
-    const own = await call({ ...url, enableProxy: true, proxyHost: '127.0.0.1', proxyPort: port, proxyUser: 'u', proxyPassword: 'p' });
-    Object.assign(process.env, { http_proxy: `http://127.0.0.1:${port}`, no_proxy: '127.0.0.1' });
-    const system = await call({ ...url, enableProxy: true, useSystemProxyProperties: true });
-    const around = await call({ enableProxy: true, useSystemProxyProperties: true });
-    assert.deepEqual(
-      [own, system].map(({ outcome }) => (outcome as { data: string }).data),
-      ['"from the proxy"', '"from the proxy"'],
-    );
-    assert.ok(around.request);
-    assert.deepEqual(asked, [`POST http://device.invalid/x Basic ${Buffer.from('u:p').toString('base64')}`, 'POST http://device.invalid/x -']);
-    const dead = await call({ ...url, enableProxy: true, proxyHost: '127.0.0.1', proxyPort: await freePort() });
-    assert.equal((dead.outcome as { retry: string }).retry, 'reconnect');
-    const hidden = await call({ restEndpointUrlPattern: 'http://169.254.169.254/', enableProxy: true, proxyHost: '127.0.0.1', proxyPort: port });
-    assert.match((hidden.outcome as { error: string }).error, /metadata address/);
-  } finally {
-    process.env = environment;
-    proxy.close();
-  }
 });
