@@ -78,7 +78,11 @@ async function start(settings: Settings, log: Logger): Promise<() => Promise<voi
   const outbox = createOutbox({
     services(tenantId) {
       const of = entities.of(tenantId);
-      return { settings: settingsService(store), entities: of, notifications: notificationService(tenantId, { store, entities: of, commit }) };
+      return {
+        settings: settingsService(store, tenantId, secrets),
+        entities: of,
+        notifications: notificationService(tenantId, { store, entities: of, commit }),
+      };
     },
     ...{ queue, store, chains, commit, newId, now, server, log, ...leaseOf, ...onMade },
     onSent: observation.sent,

@@ -28,6 +28,7 @@ import ledgers from './ledgers.ts';
 import login from './login.ts';
 import messages from './messages.ts';
 import metrics from './metrics.ts';
+import notifications from './notifications.ts';
 import persistentRpc from './persistent-rpc.ts';
 import processes from './processes.ts';
 import { assetProfiles, deviceProfiles } from './profiles.ts';
@@ -61,6 +62,7 @@ export const ROUTES: readonly Routes[] = [
   entityViews,
   groups,
   login,
+  notifications,
   processes,
   queues,
   relations,

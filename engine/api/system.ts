@@ -1,7 +1,7 @@
 import { cpus, freemem, loadavg, totalmem } from 'node:os';
 import type { FastifyInstance } from 'fastify';
 import { Type } from 'typebox';
-import { settingsKey } from '#engine/services/settings.ts';
+import { SETTINGS_SECRETS, settingsKey } from '#engine/services/settings.ts';
 import { entityJson, newDoc } from '../entities.ts';
 import { NULL_ID } from '../message.ts';
 import type { Collection, Doc } from '../store.ts';
@@ -145,8 +145,10 @@ export default async function system(plain: FastifyInstance, context: ApiContext
   }));
 
   const settingsOf = async (key: string): Promise<Doc | null> => store.docByKey('ADMIN_SETTINGS', settingsKey(key));
-  const keep = async (key: string, jsonValue: unknown): Promise<Doc> => {
+  const keep = async (key: string, given: unknown): Promise<Doc> => {
     const known = await settingsOf(key);
+    const schema = SETTINGS_SECRETS[key];
+    const jsonValue = schema ? context.secrets.sealConfig(schema, given, known?.body['jsonValue']) : given;
     const made = newDoc(
       { collection: 'ADMIN_SETTINGS', tenantId: NULL_ID, name: key, uniqueKey: settingsKey(key), body: { key, jsonValue } },
       context.now(),
@@ -188,16 +190,17 @@ export default async function system(plain: FastifyInstance, context: ApiContext
     const value = DEFAULT_SETTINGS(context)[params.key];
     const doc = (await settingsOf(params.key)) ?? (value ? await keep(params.key, value) : null);
     if (!doc) throw notFound(`No Administration settings found for key: ${params.key}`);
-    return settingsJson(doc);
+    return settingsJson(context, doc);
   });
   app.post('/api/admin/settings', { config: S, schema: { tags, body: Body({ key: Type.String(), jsonValue: AnyJson }) } }, async ({ body }) =>
-    settingsJson(await keep(body.key, body.jsonValue)),
+    settingsJson(context, await keep(body.key, body.jsonValue)),
   );
 }
 
-function settingsJson(doc: Doc): Record<string, unknown> {
-  const { name: _n, version: _v, ...rest } = entityJson(doc);
-  return rest;
+function settingsJson({ secrets }: ApiContext, doc: Doc): Record<string, unknown> {
+  const { name, version: _v, jsonValue, ...rest } = entityJson(doc);
+  const schema = SETTINGS_SECRETS[String(name)];
+  return { ...rest, jsonValue: schema ? secrets.redactConfig(schema, jsonValue) : jsonValue };
 }
 
 const DEFAULT_SETTINGS = (context: ApiContext): Readonly<Record<string, unknown>> => ({

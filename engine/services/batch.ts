@@ -91,7 +91,7 @@ export const openBatchServices =
         deviceState: { report: (deviceId, event, at) => deps.devices.observed(tenantId, deviceId, event, at) },
         credentials: credentialServices(tenantId, deps.store),
         ...keptServices(tenantId, work, deps),
-        settings: settingsService(deps.store),
+        settings: settingsService(deps.store, tenantId),
         scripts: deps.scripts,
         messages: { enqueue, newId: deps.newId, now: deps.now },
         downlinks: { push: (integrationId, message) => pushDownlink(deps, work, tenantId, integrationId, message) },

@@ -23,7 +23,11 @@ export default defineNode({
   effect: true,
   config: Config({
     accessKey: nullable(Type.String(), { title: 'Access key id', description: 'Of a user who may call the function.' }),
-    secretKey: nullable(Type.String(), { title: 'Secret access key', description: 'Encrypted at rest.', secret: true }),
+    secretKey: nullable(Type.String(), {
+      title: 'Secret access key',
+      description: 'Kept in the chain, and in what is exported of it.',
+      secret: true,
+    }),
     region: nullable(Type.String(), { title: 'Region', description: 'Of the function.', examples: ['us-east-1'] }),
     functionName: nullable(Type.String(), { title: 'Function', description: 'Name or ARN; a pattern.' }),
     qualifier: nullable(Type.String(), { title: 'Qualifier', description: 'Version or alias; a pattern. Empty: the newest.' }),

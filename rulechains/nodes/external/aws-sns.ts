@@ -19,7 +19,11 @@ export default defineNode({
   config: Config({
     topicArnPattern: nullable(Type.String(), { title: 'Topic ARN', description: 'Pattern.' }),
     accessKeyId: nullable(Type.String(), { title: 'Access key id', description: 'Of a user who may publish.' }),
-    secretAccessKey: nullable(Type.String(), { title: 'Secret access key', description: 'Encrypted at rest.', secret: true }),
+    secretAccessKey: nullable(Type.String(), {
+      title: 'Secret access key',
+      description: 'Kept in the chain, and in what is exported of it.',
+      secret: true,
+    }),
     region: nullable(Type.String(), { title: 'Region', description: 'Of the topic.', examples: ['us-east-1'] }),
   }),
   defaults: {

@@ -21,7 +21,11 @@ const SqsConfig = Config({
     description: 'Name → value, both patterns.',
   }),
   accessKeyId: nullable(Type.String(), { title: 'Access key id', description: 'Of a user who may send.' }),
-  secretAccessKey: nullable(Type.String(), { title: 'Secret access key', description: 'Encrypted at rest.', secret: true }),
+  secretAccessKey: nullable(Type.String(), {
+    title: 'Secret access key',
+    description: 'Kept in the chain, and in what is exported of it.',
+    secret: true,
+  }),
   region: nullable(Type.String(), { title: 'Region', description: 'Of the queue.', examples: ['us-east-1'] }),
 });
 

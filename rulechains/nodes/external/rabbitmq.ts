@@ -28,7 +28,7 @@ export default defineNode({
     port: Type.Integer({ title: 'Port', description: 'Of AMQP 0-9-1.' }),
     virtualHost: nullable(Type.String(), { title: 'Virtual host', description: 'Empty: /.' }),
     username: nullable(Type.String(), { title: 'User', description: 'Of the server.' }),
-    password: nullable(Type.String(), { title: 'Password', description: 'Encrypted at rest.', secret: true }),
+    password: nullable(Type.String(), { title: 'Password', description: 'Kept in the chain, and in what is exported of it.', secret: true }),
     automaticRecoveryEnabled: Type.Boolean({
       title: 'Reconnect',
       description: 'Kept for old files: a connection that is lost is always opened again.',

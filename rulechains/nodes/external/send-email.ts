@@ -14,7 +14,7 @@ const SendEmail = Config({
   smtpHost: nullable(Type.String(), { title: 'SMTP host', description: 'Name or address of the server.' }),
   smtpPort: Type.Integer({ title: 'SMTP port', description: 'Usually 25, 465 (smtps) or 587 (TLS).' }),
   username: nullable(Type.String(), { title: 'User', description: 'Empty: no login.' }),
-  password: nullable(Type.String(), { title: 'Password', description: 'Encrypted at rest.', secret: true }),
+  password: nullable(Type.String(), { title: 'Password', description: 'Kept in the chain, and in what is exported of it.', secret: true }),
   smtpProtocol: nullable(Type.String(), { title: 'Protocol', description: 'smtps encrypts from the first byte.', examples: ['smtp', 'smtps'] }),
   timeout: Type.Integer({ title: 'Timeout', description: 'To connect, and between two answers.', unit: 'ms', advanced: true }),
   enableTls: Type.Boolean({ title: 'TLS', description: 'Encrypts after the greeting (STARTTLS); a server that can not is refused.' }),
@@ -23,7 +23,12 @@ const SendEmail = Config({
   proxyHost: nullable(Type.String(), { title: 'Proxy host', description: 'Name or address of the proxy.', advanced: true }),
   proxyPort: nullable(Type.String(), { title: 'Proxy port', description: 'A number, as text.', advanced: true }),
   proxyUser: nullable(Type.String(), { title: 'Proxy user', description: 'Empty: no login.', advanced: true }),
-  proxyPassword: nullable(Type.String(), { title: 'Proxy password', description: 'Encrypted at rest.', secret: true, advanced: true }),
+  proxyPassword: nullable(Type.String(), {
+    title: 'Proxy password',
+    description: 'Kept in the chain, and in what is exported of it.',
+    secret: true,
+    advanced: true,
+  }),
 });
 
 /** The system's settings may change while the node runs. */

@@ -15,7 +15,7 @@ interface State {
 }
 const MOST_UNFINISHED = 10_000;
 
-const secret = (title: string) => Type.Optional(Type.Any({ title, description: 'Encrypted at rest.', secret: true }));
+const secret = (title: string) => Type.Optional(Type.Any({ title, description: 'Kept in the chain, and in what is exported of it.', secret: true }));
 
 export default defineNode({
   type: 'org.thingsboard.rule.engine.sms.TbSendSmsNode',
