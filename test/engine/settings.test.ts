@@ -42,6 +42,11 @@ for (const { name, env, says } of [
     says: /^REDIS_URL: "http:\/\/u:\(hidden\)@cache" is not allowed; give redis:\/\/ or rediss:\/\//,
   },
   { name: 'what is no URL at all is not shown', env: { ...SERVERS, MONGODB_URL: 'app:geheim@db' }, says: /^MONGODB_URL: \(hidden\) is not allowed/ },
+  {
+    name: 'an allow list with what is no host',
+    env: { ALLOWED_HOSTS: 'a.local,10.0.0.0/99' },
+    says: /^ALLOWED_HOSTS: "10\.0\.0\.0\/99" is not a network; give names, addresses and networks like 10\.20\.0\.0\/16, separated by commas$/,
+  },
   { name: 'an unknown role', env: { ...SERVERS, ROLES: 'api, rule' }, says: /^ROLES: "rule" is not allowed; give some of api, integrations, rules$/ },
   { name: 'no role at all', env: { ...SERVERS, ROLES: ',' }, says: /^ROLES: "," is not allowed/ },
   {
