@@ -59,15 +59,18 @@ export interface CaptureOptions {
 
 /** How long what was captured waits to be written. */
 const FLUSH_MS = 1000;
-/** Estimated bytes of references that wait; beyond, the oldest are written if they are still wanted, or let go. */
-const WAITING_BYTES = 1_500_000;
+/** Estimated bytes of references that wait. So much is written sooner; beyond it, the oldest are let go, but for those of rings that hardly get any. */
+const WAITING_BYTES = 512 * 1024;
 /** Uplinks of a while ago, for messages that are worth keeping. */
-const RECENT_BYTES = 750_000;
+const RECENT_BYTES = 256 * 1024;
 /** Work of a flush before others have their turn, ms. */
 const SLICE_MS = 2;
-/** The part of the time that is spent on writing: at high rates most is overwritten anyway before anybody could read it. */
-const SHARE = 0.02;
+/** The part of the time that flushes take: at high rates most is overwritten anyway before anybody could read it. */
+const SHARE = 0.015;
+/** The same, of what can not wait for the flush. */
+const SELDOM_SHARE = 0.005;
 const MOST_PAUSE_MS = 10_000;
+const MOST_ALLOWANCE_MS = 10;
 const SMALL_BYTES = 600;
 
 interface Filling {
@@ -86,7 +89,7 @@ export function createCapture({ segments, ringBytes, newId, now, log }: CaptureO
   let notBefore = 0;
   let flushing: Promise<void> | null = null;
   /** Time that may be spent on what does not wait for the flush, ms. */
-  let allowance = 20;
+  let allowance = MOST_ALLOWANCE_MS;
   let allowedAt = performance.now();
   let closed = false;
 
@@ -121,9 +124,14 @@ export function createCapture({ segments, ringBytes, newId, now, log }: CaptureO
     if (closed || entry.size === 0) return;
     waiting.push(entry);
     waitingBytes += entry.bytes;
-    let first = 0;
-    while (waitingBytes > WAITING_BYTES && first < waiting.length - 1) letGo(waiting[first++]!);
-    if (first > 0) waiting = waiting.slice(first);
+    if (waitingBytes > WAITING_BYTES) {
+      if (!flushing && performance.now() >= notBefore) void flush();
+      else {
+        let first = 0;
+        while (waitingBytes > WAITING_BYTES && first < waiting.length - 1) letGo(waiting[first++]!);
+        if (first > 0) waiting = waiting.slice(first);
+      }
+    }
     arm();
   }
 
@@ -137,20 +145,20 @@ export function createCapture({ segments, ringBytes, newId, now, log }: CaptureO
     ).unref();
   }
 
-  /** It can not wait for the flush: what is seldom is written now, what happens all the time is overwritten soon. */
+  /** It can not wait for the flush: what is seldom is written now, what happens all the time comes again. */
   function letGo(entry: Entry): void {
-    const begin = performance.now();
-    allowance = Math.min(20, allowance + (begin - allowedAt) * SHARE);
-    allowedAt = begin;
-    if (allowance > 0) {
-      for (let i = 0; i < entry.size; i++) write(entry, i);
-      allowance -= performance.now() - begin;
-    }
+    waitingBytes -= entry.bytes;
     passed(entry);
+    if (!entry.hasSeldom()) return;
+    const begin = performance.now();
+    allowance = Math.min(MOST_ALLOWANCE_MS, allowance + (begin - allowedAt) * SELDOM_SHARE);
+    allowedAt = begin;
+    if (allowance <= 0) return;
+    guarded(() => entry.writeSeldom(sink));
+    allowance -= performance.now() - begin;
   }
 
   function passed(entry: Entry): void {
-    waitingBytes -= entry.bytes;
     if (!(entry instanceof UplinkEntry)) return;
     recent.push(entry);
     recentBytes += entry.bytes;
@@ -167,6 +175,8 @@ export function createCapture({ segments, ringBytes, newId, now, log }: CaptureO
   async function drain(): Promise<void> {
     const entries = waiting;
     waiting = [];
+    waitingBytes = 0;
+    rings.turn();
     let begin = performance.now();
     let spent = 0;
     for (const entry of entries) {
@@ -199,7 +209,8 @@ export function createCapture({ segments, ringBytes, newId, now, log }: CaptureO
   /** One record of the ring of an integration or node. */
   function addOne(ring: Ring, bytes: number, record: () => CaptureRecord): void {
     const mark = rings.assign(ring, bytes);
-    add({ bytes, size: 1, write: (_, into) => into.wants(ring, mark) && into.put(ring, record()) });
+    const write = (into: Sink) => into.wants(ring, mark) && into.put(ring, record());
+    add({ bytes, size: 1, write: (_, into) => write(into), hasSeldom: () => rings.isSeldom(ring), writeSeldom: write });
   }
 
   const ringOfNode = ({ info }: CompiledNode): Ring => rings.of(info.tenantId, info.chainId, info.id);

@@ -5,12 +5,15 @@ export interface Ring {
   readonly name: RingName;
   /** Estimated bytes of everything that was ever meant for it: what lies further back than the ring is long is not worth writing any more. */
   assigned: number;
+  /** How much that was when the rings took their last turn. */
+  before: number;
   /** Its node, integration or tenant was removed. */
   gone: boolean;
 }
 
 /** Removed ones that are remembered: what still comes of them is not kept. */
 const MOST_REMOVED = 1000;
+const SELDOM_PART = 16;
 
 export class Rings {
   private readonly rings = new Map<string, Ring>();
@@ -24,7 +27,7 @@ export class Rings {
   of(tenantId: string, owner: string, id: string): Ring {
     let ring = this.rings.get(id);
     if (!ring) {
-      ring = { name: { tenantId, owner, id }, assigned: 0, gone: this.removed.has(owner) || this.removed.has(tenantId) };
+      ring = { name: { tenantId, owner, id }, assigned: 0, before: 0, gone: this.removed.has(owner) || this.removed.has(tenantId) };
       if (!ring.gone) this.rings.set(id, ring);
     }
     return ring;
@@ -38,6 +41,15 @@ export class Rings {
 
   wants(ring: Ring, mark: number): boolean {
     return !ring.gone && ring.assigned - mark < this.ringBytes;
+  }
+
+  /** Since the last turn it got so little that it is worth writing before anything else. */
+  isSeldom(ring: Ring): boolean {
+    return ring.assigned - ring.before < this.ringBytes / SELDOM_PART;
+  }
+
+  turn(): void {
+    for (const ring of this.rings.values()) ring.before = ring.assigned;
   }
 
   /** Of a chain, an integration or a tenant. */

@@ -34,6 +34,9 @@ export class WalkEntry implements Entry {
   bytes = 0;
   private readonly roots: Trip[] = [];
   private readonly rings: Ring[] = [];
+  /** Each of them once. */
+  private readonly ringsOf: Ring[] = [];
+  private readonly all: Rings;
   private readonly marks: number[] = [];
   private readonly copies: Map<Trip, Trip[]> | null;
   private readonly walked: Walked;
@@ -42,6 +45,7 @@ export class WalkEntry implements Entry {
 
   constructor(walked: Walked, rings: Rings, accompany: (message: Message, ring: Ring, sink: Sink) => void) {
     this.walked = walked;
+    this.all = rings;
     this.accompany = accompany;
     this.copies = copiesOf(walked);
     for (const { trips } of walked.flows) {
@@ -81,8 +85,17 @@ export class WalkEntry implements Entry {
     const ring = rarest ? ringOf(rarest, rings) : rings.of(root.entered.tenantId, root.entered.owner, root.entered.owner);
     this.roots.push(root);
     this.rings.push(ring);
+    if (this.ringsOf.at(-1) !== ring && !this.ringsOf.includes(ring)) this.ringsOf.push(ring);
     this.marks.push(rings.assign(ring, bytes));
     this.bytes += bytes;
+  }
+
+  hasSeldom(): boolean {
+    return this.ringsOf.some((ring) => this.all.isSeldom(ring));
+  }
+
+  writeSeldom(sink: Sink): void {
+    for (let i = 0; i < this.roots.length; i++) if (this.all.isSeldom(this.rings[i]!)) this.write(i, sink);
   }
 
   write(i: number, sink: Sink): void {
