@@ -321,6 +321,7 @@ export function entityJson(doc: Doc): Body {
 /** What people call an entity type: `Device profile`. */
 export function entityLabel(entityType: string): string {
   if (entityType === 'ENTITY_VIEW') return 'Entity View';
+  if (entityType === 'AI_MODEL') return 'AI model';
   const words = entityType.toLowerCase().replaceAll('_', ' ');
   return words.charAt(0).toUpperCase() + words.slice(1);
 }

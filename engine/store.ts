@@ -28,6 +28,7 @@ export type Collection =
   | 'RPC'
   | 'API_KEY'
   | 'ADMIN_SETTINGS'
+  | 'AI_MODEL'
   | 'DEVICE_CREDENTIALS'
   | 'USER_CREDENTIALS'
   | 'RULE_CHAIN_METADATA'

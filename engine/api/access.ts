@@ -29,6 +29,7 @@ const KEPT: ReadonlySet<string> = new Set([
   'RPC',
   'API_KEY',
   'ADMIN_SETTINGS',
+  'AI_MODEL',
 ] satisfies Collection[]);
 
 /** Of a foreign tenant's device not even its existence is told. */

@@ -1,4 +1,5 @@
 import type { FastifyInstance } from 'fastify';
+import aiModels from './ai-models.ts';
 import alarmComments from './alarm-comments.ts';
 import alarmQueries from './alarm-queries.ts';
 import alarms from './alarms.ts';
@@ -52,6 +53,7 @@ export type Routes = (app: FastifyInstance, context: ApiContext) => Promise<void
 
 /** Every resource of the API, by hand. */
 export const ROUTES: readonly Routes[] = [
+  aiModels,
   apiKeys,
   assets,
   bulkImport,

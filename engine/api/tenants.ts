@@ -144,6 +144,7 @@ const OWNED: readonly Collection[] = [
   'NOTIFICATION_TARGET',
   'NOTIFICATION_TEMPLATE',
   'QUEUE',
+  'AI_MODEL',
   'ADMIN_SETTINGS',
   'TENANT',
 ];

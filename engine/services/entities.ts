@@ -1,6 +1,8 @@
+import { AI_PROVIDERS, isAiProvider } from '#engine/ai-models.ts';
 import { nameKey } from '#engine/entities.ts';
 import type { EntityRef } from '#engine/message.ts';
 import type { Backend } from '#engine/queue.ts';
+import type { Secrets } from '#engine/secrets.ts';
 import type { EntitySummary, Services } from '#engine/services.ts';
 import type { Collection, Doc, Store } from '#engine/store.ts';
 import type { PendingDocs } from './pending-docs.ts';
@@ -10,7 +12,7 @@ const MOST_DOCS = 20_000;
 /** Collections that hold entities; the other entity types have no document of their own here. */
 const COLLECTIONS: ReadonlySet<string> = new Set<Collection>([
   ...(['TENANT', 'TENANT_PROFILE', 'CUSTOMER', 'USER', 'DEVICE', 'ASSET', 'DEVICE_PROFILE', 'ASSET_PROFILE', 'ENTITY_GROUP', 'ENTITY_VIEW'] as const),
-  ...(['DASHBOARD', 'EDGE', 'RULE_CHAIN', 'CONVERTER', 'INTEGRATION', 'ALARM', 'QUEUE', 'RPC', 'API_KEY', 'ADMIN_SETTINGS'] as const),
+  ...(['DASHBOARD', 'EDGE', 'RULE_CHAIN', 'CONVERTER', 'INTEGRATION', 'ALARM', 'QUEUE', 'RPC', 'API_KEY', 'ADMIN_SETTINGS', 'AI_MODEL'] as const),
   ...(['NOTIFICATION_TARGET', 'NOTIFICATION_TEMPLATE'] as const),
 ]);
 
@@ -34,9 +36,12 @@ export interface EntityCache {
 export function openEntityCache({
   store,
   onChange,
+  secrets,
 }: {
   readonly store: Pick<Store, 'doc' | 'docByName'>;
   onChange: Backend['onChange'];
+  /** Opens the keys of AI models for the node that uses them; without it they stay sealed. */
+  readonly secrets?: Pick<Secrets, 'openConfig'>;
 }): EntityCache {
   // What is kept is the promise: a change while the read is under way takes it out, and what it then gives is not kept.
   const docs = new Map<string, Promise<Doc | null>>();
@@ -44,11 +49,17 @@ export function openEntityCache({
     for (const { collection, tenantId, id } of changes) docs.delete(`${collection}/${tenantId}/${id}`);
   });
 
+  const opened = (doc: Doc | null): Doc | null => {
+    const configuration = doc?.body['configuration'] as { provider?: unknown } | undefined;
+    if (!doc || !secrets || !isAiProvider(configuration?.provider)) return doc;
+    return { ...doc, body: { ...doc.body, configuration: secrets.openConfig(AI_PROVIDERS[configuration.provider], configuration) } };
+  };
+
   const get: EntityCache['get'] = (collection, tenantId, id) => {
     const key = `${collection}/${tenantId}/${id}`;
     let found = docs.get(key);
     if (!found) {
-      found = store.doc(collection, tenantId, id);
+      found = collection === 'AI_MODEL' ? store.doc(collection, tenantId, id).then(opened) : store.doc(collection, tenantId, id);
       const reading = found;
       found.catch(() => docs.get(key) === reading && docs.delete(key));
       if (docs.size >= MOST_DOCS) docs.delete(docs.keys().next().value!);

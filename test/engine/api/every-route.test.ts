@@ -131,8 +131,12 @@ test('an id that is no UUID: 400', async () => {
   }
 });
 
+/** Documented to answer `false` for what is not there. */
+const ANSWERS_FALSE = 'DELETE /api/ai/model/{modelUuid}';
+
 test('an id that nobody has: refused', async () => {
   for (const route of closed().filter(({ params }) => params.some(({ uuid }) => uuid))) {
+    if (`${route.method} ${route.path}` === ANSWERS_FALSE) continue;
     refusal(route, await api.call(route.method, fill(route, UNKNOWN), bodyFor(route, {})));
   }
 });
