@@ -80,14 +80,15 @@ describe('a database of MongoDB', { skip: missing('mongo') }, () => {
     await database.close();
   });
 
-  /** Steps that say when they ran. */
-  const steps = (ran: string[], last: number): Migration[] => [
+  const newest = MIGRATIONS.at(-1)!.version;
+  /** As many steps more, that say when they ran. */
+  const steps = (ran: string[], more: number): Migration[] => [
     ...MIGRATIONS,
-    ...Array.from({ length: last - 1 }, (_, index) => ({
-      version: index + 2,
+    ...Array.from({ length: more }, (_, index) => ({
+      version: newest + index + 1,
       async apply(db: Db) {
         await db.collection('settings').countDocuments();
-        ran.push(`${index + 2}`);
+        ran.push(`step ${index + 1}`);
       },
     })),
   ];
@@ -96,22 +97,24 @@ describe('a database of MongoDB', { skip: missing('mongo') }, () => {
     const url = freshDatabase(mongo);
     await (await open(url)).close();
     const ran: string[] = [];
-    const opened = await Promise.all([1, 2, 3].map(() => open(url, { version: '2.0', migrations: steps(ran, 3) })));
-    assert.deepEqual(ran, ['2', '3']);
+    const opened = await Promise.all([1, 2, 3].map(() => open(url, { version: '2.0', migrations: steps(ran, 2) })));
+    assert.deepEqual(ran, ['step 1', 'step 2']);
     const { _id, version, by } = (await opened[0]!.collections.settings.findOne({ _id: 'schema' }))!;
-    assert.deepEqual({ _id, version, by }, { _id: 'schema', version: 3, by: '2.0' });
+    assert.deepEqual({ _id, version, by }, { _id: 'schema', version: newest + 2, by: '2.0' });
     assert.equal(await opened[0]!.collections.settings.findOne({ _id: 'migration' }), null);
     for (const database of opened) await database.close();
   });
 
   test('a newer schema stops the start, and nothing is written', async () => {
     const url = freshDatabase(mongo);
-    const newer = await open(url, { version: '2.0', migrations: steps([], 2) });
+    const newer = await open(url, { version: '2.0', migrations: steps([], 1) });
     assert.match(
       await message(open(url, { version: '1.0' })).then(String),
-      /^MONGODB_URL: mongodb:.* was written by a newer version of Fieldbridge \(schema 2 of 2\.0; this is 1\.0 and knows 1\); start that version, or restore a backup made before it$/,
+      new RegExp(
+        `^MONGODB_URL: mongodb:.* was written by a newer version of Fieldbridge \\(schema ${newest + 1} of 2\\.0; this is 1\\.0 and knows ${newest}\\); start that version, or restore a backup made before it$`,
+      ),
     );
-    assert.equal((await newer.collections.settings.findOne({ _id: 'schema' }))?.version, 2);
+    assert.equal((await newer.collections.settings.findOne({ _id: 'schema' }))?.version, newest + 1);
     await newer.close();
   });
 
@@ -119,13 +122,13 @@ describe('a database of MongoDB', { skip: missing('mongo') }, () => {
     const url = freshDatabase(mongo);
     await (await open(url)).close();
     const failing: Migration = {
-      version: 2,
+      version: newest + 1,
       apply: () => Promise.reject(new Error('out of memory')),
     };
     assert.match(await message(open(url, { migrations: [...MIGRATIONS, failing] })).then(String), /can not be used \(out of memory\)/);
     const ran: string[] = [];
-    for (const last of [2, 2, 3]) await (await open(url, { migrations: steps(ran, last) })).close();
-    assert.deepEqual(ran, ['2', '3']);
+    for (const more of [1, 1, 2]) await (await open(url, { migrations: steps(ran, more) })).close();
+    assert.deepEqual(ran, ['step 1', 'step 2']);
   });
 
   test('who died while migrating is followed by another; who is alive is waited for', async () => {
@@ -134,7 +137,7 @@ describe('a database of MongoDB', { skip: missing('mongo') }, () => {
     const { settings } = collections;
     const ran: string[] = [];
     const bring = () =>
-      migrate({ db, settings, migrations: steps(ran, 2), version: '2', now: Date.now, refuse: (text) => new Error(text), silentMs: 600 });
+      migrate({ db, settings, migrations: steps(ran, 1), version: '2', now: Date.now, refuse: (text) => new Error(text), silentMs: 600 });
     await settings.insertOne({ _id: 'migration', by: 'another', beat: 0 });
     const brought = bring();
     // Alive for longer than the silence.
@@ -144,7 +147,7 @@ describe('a database of MongoDB', { skip: missing('mongo') }, () => {
       assert.deepEqual(ran, []);
     }
     await brought;
-    assert.deepEqual(ran, ['2']);
+    assert.deepEqual(ran, ['step 1']);
     await database.close();
   });
 });
