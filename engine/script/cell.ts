@@ -40,7 +40,7 @@ export const MAX_SEGMENT_CALLS = 1000;
 const INPUT_AT = 8;
 const OUTPUT_AT = INPUT_AT + MAX_SEGMENT_CALLS * 6;
 const INTS = OUTPUT_AT + MAX_SEGMENT_CALLS;
-const COMPILE_TIMEOUT_MS = 1000;
+export const COMPILE_TIMEOUT_MS = 1000;
 
 /**
  * A text of 1 KB or more that crosses between isolates lives outside of the heaps, and goes only with a full collection, which small heaps hardly ever do
@@ -110,6 +110,8 @@ function driver(memory: SharedArrayBuffer, inputAt: number, outputAt: number) {
 const SANDBOX = `const evaluate = function () { return eval(arguments[0]); };
 return (function () { 'use strict'; return (${String(sandbox)}); })()($0, evaluate);`;
 
+export const newIsolate = (memoryMb: number): ivm.Isolate => new ivm.Isolate({ memoryLimit: memoryMb });
+
 /** One isolate: a memory limit shared by the contexts of up to `capacity` scripts, and the driver that calls them. */
 export class Cell {
   readonly #isolate: ivm.Isolate;
@@ -126,7 +128,7 @@ export class Cell {
   usedAt = 0;
 
   constructor(memoryMb: number) {
-    this.#isolate = new ivm.Isolate({ memoryLimit: memoryMb });
+    this.#isolate = newIsolate(memoryMb);
     const memory = new SharedArrayBuffer(INTS * 4);
     this.#ints = new Int32Array(memory);
     const made = this.#isolate
@@ -178,9 +180,7 @@ export class Cell {
 
   #compile(script: Definition): { slot: number; context: ivm.Context } {
     const context = this.#isolate.createContextSync();
-    // The body gets lines of its own, so that a comment at its end ends there and line numbers are one too high, whatever the names' length.
-    const text = `(function (${script.argNames.join(', ')}) {\n${script.body}\n})`;
-    const body = this.#isolate.compileScriptSync(text, { filename: '<script>' });
+    const body = this.#isolate.compileScriptSync(functionText(script), { filename: '<script>' });
     // A body that closes the function and opens another one would compile below; the constructor parses it by itself and refuses it. Asked before the sandbox puts its own in place.
     context.evalClosureSync('new Function($0, $1)', [script.argNames.join(','), script.body], { timeout: COMPILE_TIMEOUT_MS });
     const make = context.evalClosureSync(SANDBOX, [MAX_RESULT_CHARS], { result: { reference: true } }) as ivm.Reference<MakeRunner>;
@@ -282,8 +282,11 @@ export class Cell {
   }
 }
 
+/** The body gets lines of its own, so that a comment at its end ends there and line numbers are one too high, whatever the names' length. */
+export const functionText = ({ argNames, body }: Definition): string => `(function (${argNames.join(', ')}) {\n${body}\n})`;
+
 /** `C line,column:message` from the engine's `Unexpected token ')' [<script>:3:1]`; the function's head is line 1. */
-function compileFault(cause: unknown): string {
+export function compileFault(cause: unknown): string {
   const text = cause instanceof Error ? (cause.name === 'Error' ? cause.message : `${cause.name}: ${cause.message}`) : String(cause);
   const [, message, line, column] = /^([\s\S]*) \[<script>:(\d+):(\d+)\]/.exec(text) ?? [];
   if (message === undefined || Number(line) < 2) return `C,:${message ?? text.replace(/ \[<isolated-vm>[\s\S]*$/, '')}`;

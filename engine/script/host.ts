@@ -1,5 +1,6 @@
 import { writeSync } from 'node:fs';
 import { type Call, Cell, type Definition, MAX_SEGMENT_CALLS } from './cell.ts';
+import { Checker } from './checker.ts';
 import { ALIVE, DEFINE, encodeFrame, FORGET, type Frame, FrameReader, LIBRARY, READY, RESULT, RUN, STUCK } from './frame.ts';
 import { NOT_RUN } from './outcome.ts';
 
@@ -29,6 +30,7 @@ const limits = JSON.parse(process.argv.at(-1) ?? '{}') as HostLimits;
 const scripts = new Map<number, Definition>();
 /** The runtime of TBEL. */
 let library = '';
+const checker = new Checker(limits.memoryMb);
 const cellOf = new Map<number, Cell>();
 const cells = new Set<Cell>();
 const overran = new Set<number>();
@@ -244,6 +246,11 @@ async function runFrame(frame: Frame): Promise<void> {
     const { script, calls } = unit;
     if (limits.bail && overran.has(script.id) && !unit.check) {
       unit.results.push(...calls.map(() => NOT_RUN));
+      ready.push(unit);
+      continue;
+    }
+    if (unit.check && !cellOf.has(script.id)) {
+      unit.results.push(checker.check(script) ?? 'U');
       ready.push(unit);
       continue;
     }
