@@ -25,7 +25,8 @@ export function undelivered(message: Message, cause: unknown, away: boolean): Em
 /** Chains look at it: what has no class of its own here is called as the original calls it. */
 function className(cause: unknown): string {
   if (!(cause instanceof Error)) return 'java.lang.RuntimeException';
-  if (cause.name !== 'Error') return cause.name;
+  const own = cause.name === 'Error' ? cause.constructor.name : cause.name;
+  if (own !== 'Error') return own;
   return JAVA_CLASSES[String((cause as { code?: unknown }).code)] ?? 'java.lang.RuntimeException';
 }
 const JAVA_CLASSES: Readonly<Record<string, string>> = {

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import type { ConnectionOptions as TlsOptions } from 'node:tls';
 import type { Producer, ProducerOptions, SASLOptions } from '@platformatic/kafka';
+import { checkHost } from '#engine/outbound.ts';
 import { chainOf, isNetworkFault } from './broker.ts';
 
 /** The properties of Kafka's own (Java) producer that nodes are configured with, as options of the client that we have. */
@@ -60,6 +61,12 @@ export function kafkaOptions(settings: KafkaSettings, clientId: string): KafkaOp
     ...(protocol.endsWith('SSL') && { tls: tlsOptions(property) }),
     ...(protocol.startsWith('SASL') && { sasl: saslOptions(property) }),
   };
+}
+
+/** The client resolves names itself: what it is given is looked at before. @throws ConfigError */
+export async function openProducer(options: KafkaOptions): Promise<KafkaProducer> {
+  for (const server of options.bootstrapBrokers as string[]) await checkHost(server.slice(0, server.lastIndexOf(':')));
+  return new (await import('@platformatic/kafka')).Producer(options);
 }
 
 const invalid = (name: string, value: string, allowed: readonly string[]): Error =>

@@ -1,4 +1,5 @@
 import type { Envelope, Publisher, Connection as RabbitConnection } from 'rabbitmq-client';
+import { checkHost, guardedLookup } from '#engine/outbound.ts';
 import { chainOf, isNetworkFault } from './broker.ts';
 
 export interface RabbitSettings {
@@ -37,10 +38,14 @@ export function messageProperties(name: string | null): Envelope {
 
 /** Resolves when the server took us in. Later losses are mended by the client itself, for ever. @throws the reason why the first attempt failed. */
 export async function connectRabbit(settings: RabbitSettings, connectionName: string): Promise<Rabbit> {
+  const hostname = settings.host || 'localhost';
+  const port = settings.port;
+  await checkHost(hostname);
   const { Connection } = await import('rabbitmq-client');
   const connection = new Connection({
-    hostname: settings.host || 'localhost',
-    port: settings.port,
+    hostname,
+    port,
+    socket: { host: hostname, port, lookup: guardedLookup },
     vhost: settings.virtualHost || '/',
     username: settings.username ?? '',
     password: settings.password ?? '',

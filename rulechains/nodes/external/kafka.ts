@@ -6,7 +6,7 @@ import { delivered, undelivered, unlessAborted } from '../../shared/broker.ts';
 import { CHARSET_NAMES, encoder } from '../../shared/charsets.ts';
 import { type Connection, connection } from '../../shared/connection.ts';
 import { nullable } from '../../shared/fields.ts';
-import { isIdempotent, isKafkaAway, type KafkaProducer, kafkaCause, kafkaOptions } from '../../shared/kafka.ts';
+import { isIdempotent, isKafkaAway, type KafkaProducer, kafkaCause, kafkaOptions, openProducer } from '../../shared/kafka.ts';
 
 const HEADER_PREFIX = 'tb_msg_md_';
 
@@ -65,10 +65,12 @@ export default defineNode({
   upgrades: [({ keySerializer, valueSerializer, ...config }) => config],
   start({ config, node }): State {
     const options = kafkaOptions(config, `producer-tb-rule-node-${node.id}`);
-    const open = async () => new (await import('@platformatic/kafka')).Producer(options);
     return {
       acks: options.acks!,
-      producer: connection(open, (producer) => producer.close()),
+      producer: connection(
+        () => openProducer(options),
+        (producer) => producer.close(),
+      ),
       encode: encoder(config.kafkaHeadersCharset ?? 'UTF-8'),
     };
   },

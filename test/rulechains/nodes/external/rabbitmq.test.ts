@@ -1,7 +1,11 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { Connection } from 'rabbitmq-client';
+import type { AnyNode } from '#engine/node.ts';
+import kafka from '#rulechains/nodes/external/kafka.ts';
 import rabbitmq from '#rulechains/nodes/external/rabbitmq.ts';
+import sendEmail from '#rulechains/nodes/external/send-email.ts';
+import sendSms from '#rulechains/nodes/external/send-sms.ts';
 import { messageProperties, PROPERTIES } from '#rulechains/shared/rabbit.ts';
 import { external, sendAll } from '#test/support/external.ts';
 import { message } from '#test/support/message.ts';
@@ -63,12 +67,22 @@ describe('rabbitmq: a real server', { skip: missing('rabbitmq') }, () => {
     server.control('add_vhost', 'plant');
     server.control('set_permissions', '-p', 'plant', 'guest', '.*', '.*', '.*');
   });
-  after(() => server?.close());
+  const readers: Connection[] = [];
+  after(async () => {
+    for (const reader of readers) reader.unsafeDestroy();
+    await server?.close();
+  });
+  const openReader = () => {
+    const reader = new Connection({ hostname: '127.0.0.1', port: server.port, vhost: 'plant' });
+    reader.on('error', () => {});
+    readers.push(reader);
+    return reader;
+  };
 
   const settings = () => ({ host: '127.0.0.1', port: server.port, virtualHost: 'plant', clientProperties: { site: 'north' } });
 
   test('exchange, routing key, properties, virtual host, client properties; one connection for all', async () => {
-    const reader = new Connection({ hostname: '127.0.0.1', port: server.port, vhost: 'plant' });
+    const reader = openReader();
     await reader.exchangeDeclare({ exchange: 'ex', type: 'topic' });
     await reader.queueDeclare({ queue: 'q', durable: false });
     await reader.queueBind({ queue: 'q', exchange: 'ex', routingKey: 'up.*' });
@@ -86,12 +100,11 @@ describe('rabbitmq: a real server', { skip: missing('rabbitmq') }, () => {
       assert.equal(clients.match(/"site","north"/g)?.length, 1, clients);
     } finally {
       node.stop();
-      await reader.close();
     }
   });
 
   test('the default exchange; an exchange that does not exist is a failure of its message alone', async () => {
-    const reader = new Connection({ hostname: '127.0.0.1', port: server.port, vhost: 'plant' });
+    const reader = openReader();
     await reader.queueDeclare({ queue: 'direct', durable: false });
     const config = { ...settings(), exchangeNamePattern: '${ex}', routingKeyPattern: 'direct' };
     const messages = ['', 'none', ''].map((ex) => message({ data: '[1]', metadata: { ex } }));
@@ -99,7 +112,6 @@ describe('rabbitmq: a real server', { skip: missing('rabbitmq') }, () => {
     assert.deepEqual([first, second.to, second.away, third], ['Success', 'Failure', false, 'Success']);
     assert.match(second.error, /no exchange 'none'/);
     assert.equal(String((await reader.basicGet('direct'))?.body), '[1]');
-    await reader.close();
   });
 
   test('a wrong password is waited for; a server that comes back is found by the same node', async () => {
@@ -119,4 +131,19 @@ describe('rabbitmq: a real server', { skip: missing('rabbitmq') }, () => {
       node.stop();
     }
   });
+});
+
+test('kafka, rabbitmq, send email, send sms: where nobody may connect to, nothing is sent', async () => {
+  const host = '169.254.169.254';
+  const smpp = { type: 'SMPP', host, systemId: 's' };
+  for (const [node, config, at] of [
+    [kafka, { bootstrapServers: `${host}:9092` }, message()],
+    [rabbitmq, { host }, message()],
+    [sendEmail, { useSystemSmtpSettings: false, smtpHost: host }, message({ type: 'SEND_EMAIL', data: { to: 'a@b.example' } })],
+    [sendSms, { useSystemSmsSettings: false, smsProviderConfiguration: smpp, numbersToTemplate: '+15551', smsMessageTemplate: 'x' }, message()],
+  ] as [AnyNode, object, ReturnType<typeof message>][]) {
+    const [outcome] = (await sendAll(node, [at], { config: { ...config } })) as [{ to: string; error: string; away?: boolean }];
+    assert.deepEqual([outcome.to, outcome.away ?? false], ['Failure', false], node.label);
+    assert.match(outcome.error, /^Connecting to 169\.254\.169\.254 is refused/);
+  }
 });
