@@ -118,8 +118,10 @@ async function saveCustomer(context: ApiContext, caller: Caller, body: CustomerB
   const contact = contactOf(body);
   if (!stored) await checkLimit(context, tenantId, 'maxCustomers', 'CUSTOMER');
   const title = await freeName(context, 'CUSTOMER', tenantId, wanted, query, stored?.id);
-  const made = newCustomer(tenantId, title, context.now(), { ...contact, additionalInfo: body.additionalInfo ?? null });
-  const doc = stored ? { ...made, id: stored.id, createdTime: stored.createdTime, version: stored.version } : made;
+  // Its owner is not changed by a save.
+  const { customerId = null, body: { parentCustomerId = null } = {} } = stored ?? {};
+  const made = newCustomer(tenantId, title, context.now(), { ...contact, additionalInfo: body.additionalInfo ?? null, parentCustomerId });
+  const doc = stored ? { ...made, customerId, id: stored.id, createdTime: stored.createdTime, version: stored.version } : made;
   const work = new Work();
   if (!stored) addOwnerGroups(work, tenantId, entityRef(doc), context.now());
   await joinGroups(context, caller, query, doc, work);

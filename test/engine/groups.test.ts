@@ -145,6 +145,28 @@ test('a customer that is made for an owner: with its groups All, under the prese
   );
 });
 
+test('a customer of a customer: a save keeps its owner, and it goes back to the tenant when that one is deleted', async () => {
+  const api = await startApi();
+  try {
+    const acme = (await api.call('POST', '/api/customer', { body: { title: 'Acme' } })).body;
+    const { backend } = api.context;
+    const tenantId = acme.tenantId.id;
+    const parentCustomerId = { entityType: 'CUSTOMER', id: acme.id.id };
+    const sub = { ...newCustomer(tenantId, 'Sub', Date.now(), { parentCustomerId }), customerId: acme.id.id };
+    const work = new Work();
+    work.docs.push({ doc: sub });
+    await backend.commit(work);
+    const ownerOfSub = async () => (await api.call('GET', `/api/customer/${sub.id}`)).body.ownerId;
+    const { status } = await api.call('POST', '/api/customer', { body: { id: entityRef(sub), title: 'Sub 2' } });
+    assert.equal(status, 200);
+    assert.deepEqual(await ownerOfSub(), parentCustomerId);
+    await api.call('DELETE', `/api/customer/${acme.id.id}`);
+    assert.deepEqual(await ownerOfSub(), { entityType: 'TENANT', id: tenantId });
+  } finally {
+    await api.close();
+  }
+});
+
 test('REST tells the same: added, removed, owner changed, each only when something changes', async () => {
   const api = await startApi();
   try {
