@@ -66,7 +66,7 @@ describe('the queue of two processes', { skip: missingServer() }, () => {
 
   test('depth: what this process did at once, what others did soon', async () => {
     const depths = () => [holder, other].map(({ queue }) => ({ ...queue.depth(), oldestMs: 0 }));
-    const is = (messages: number, held: number, delayed: number) => ({ messages, held, delayed, oldestMs: 0 });
+    const is = (messages: number, held: number, delayed: number) => ({ messages, held, delayed, kept: 0, oldestMs: 0 });
     await append(other, '1', '2');
     assert.deepEqual(depths()[1], is(2, 0, 0));
     await eventually(() => depths()[0]!.messages === 2, 'the holder sees it');
