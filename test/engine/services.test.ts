@@ -316,10 +316,18 @@ test('relations: the batch lies over the store; a search goes level by level and
       last: await search({ maxLevel: 2, fetchLastLevelOnly: true }),
       leaves: await search({ fetchLastLevelOnly: true }),
       devices: await search({ filters: [{ relationType: 'Contains', entityTypes: ['DEVICE'] }] }),
-      unmanaged: await search({ filters: [{ relationType: 'Contains', entityTypes: [], negate: true }] }),
+      negated: await search({ filters: [{ relationType: 'Contains', entityTypes: [], negate: true }] }),
       back: await search({ direction: 'TO', maxLevel: 1 }),
     },
-    { all: ['b', 'c', 'a', 'device'], one: ['b'], last: ['c'], leaves: ['device'], devices: ['device'], unmanaged: [], back: ['c'] },
+    {
+      all: ['b', 'c', 'a', 'device'],
+      one: ['b'],
+      last: ['c'],
+      leaves: ['a', 'device'],
+      devices: ['device'],
+      negated: ['b', 'c', 'a', 'device'],
+      back: ['c'],
+    },
   );
 });
 
