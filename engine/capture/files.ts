@@ -156,7 +156,7 @@ async function scan(folder: string): Promise<Map<string, Tenant>> {
       const ringId = decodeURIComponent(id);
       const ring = tenant.rings.get(ringId) ?? { owner: decodeURIComponent(owner), segments: [], bytes: 0, isOpen: false };
       tenant.rings.set(ringId, ring);
-      ring.segments.push({ path, bytes: size, to: mtimeMs });
+      ring.segments.push({ path, bytes: size, to: Math.floor(mtimeMs) });
       ring.bytes += size;
       tenant.bytes += size;
     }
@@ -165,8 +165,8 @@ async function scan(folder: string): Promise<Map<string, Tenant>> {
   return tenants;
 }
 
-/** `~` separates the parts of a name and stands in no id. */
-const encode = (id: string): string => encodeURIComponent(id).replaceAll('~', '%7E');
+/** `~` separates the parts of a name, and `..` is another folder. */
+const encode = (id: string): string => encodeURIComponent(id).replaceAll('~', '%7E').replaceAll('.', '%2E');
 const sequenceOf = ({ path }: Segment): number => Number(NAME.exec(path.slice(path.lastIndexOf('/') + 1))?.[3] ?? 0);
 
 function ignoreMissing(cause: unknown): undefined {
