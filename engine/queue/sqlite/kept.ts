@@ -11,8 +11,10 @@ import { decodeMessage, encodeMessage } from '../messages.ts';
 import { earliestPlace, Places, placeAt } from '../places.ts';
 import type { Pass } from './pass.ts';
 
-/** Rows that are read, or swept away, at a time. */
+/** Rows that are swept away at a time. */
 const STEP = 500;
+/** Rows that are read at a time: no more than these are as they were at one moment. */
+const PAGE = 2500;
 /** From so many on, how many there are is remembered: to count a million takes a tenth of a second. */
 const MANY = 1000;
 
@@ -170,7 +172,7 @@ export class KeptMessages {
     const found: Kept[] = [];
     let place = after === undefined ? Number.MIN_SAFE_INTEGER : this.placeOf(scope, after);
     for (;;) {
-      const room = Math.min(STEP, max - found.length);
+      const room = Math.min(PAGE, max - found.length);
       if (room <= 0) break;
       const rows = this.db.all<KeptRow>(
         `SELECT ${KEPT_COLUMNS} FROM ${KEPT_FROM} WHERE ${scope.filter} AND seq > ? ORDER BY seq LIMIT ?`,

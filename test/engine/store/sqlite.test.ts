@@ -180,6 +180,12 @@ describe('sqlite: the ledger', () => {
       });
     }
     const { store, queue } = running.backend;
+    // More than is read in one turn.
+    const first = await store.kept(tenantId, nodeId, { max: 6000 });
+    assert.deepEqual(
+      first.map(({ keptAt }) => keptAt),
+      Array.from({ length: 6000 }, (_, i) => i),
+    );
     const summary = { count: 100_000, oldestAt: 0, lastReason: null };
     // Counted once, and kept up to date from then on.
     assert.deepEqual(await store.keptSummary(tenantId, nodeId), summary);
