@@ -17,7 +17,8 @@ export interface KafkaSettings {
 }
 
 /** A topic that is made by its first message has no leader for a moment: the client asks again, however few retries are wanted. */
-const LEAST_RETRIES = 5;
+const LEAST_RETRIES = 10;
+const LEAST_PAUSE_MS = 100;
 /** As Kafka writes them. */
 const ACKS: Readonly<Record<string, number>> = { all: -1, '-1': -1, '0': 0, '1': 1 };
 const COMPRESSIONS = ['none', 'gzip', 'snappy', 'lz4', 'zstd'] as const;
@@ -44,7 +45,7 @@ export function kafkaOptions(settings: KafkaSettings, clientId: string): KafkaOp
   if (!known) throw invalid('compression.type', compression, COMPRESSIONS);
   const requestTimeout = positive('request.timeout.ms', property('request.timeout.ms')) ?? 30_000;
   const connectTimeout = positive('socket.connection.setup.timeout.ms', property('socket.connection.setup.timeout.ms')) ?? 10_000;
-  const retryDelay = positive('retry.backoff.ms', property('retry.backoff.ms')) ?? 100;
+  const retryDelay = Math.max(LEAST_PAUSE_MS, positive('retry.backoff.ms', property('retry.backoff.ms')) ?? LEAST_PAUSE_MS);
   return {
     clientId: property('client.id') || clientId,
     bootstrapBrokers: brokers(settings.bootstrapServers),
