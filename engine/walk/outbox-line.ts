@@ -22,6 +22,8 @@ export class OutboxLine {
   private overflow = false;
   /** Came while the store was being read; null: it is not. */
   private meanwhile: Kept[] | null = null;
+  /** Ended while the store was being read, which may still show them. */
+  private readonly ended = new Set<string>();
   private reason: string | null = null;
   private awaySince = 0;
   private awayUntil = 0;
@@ -76,7 +78,9 @@ export class OutboxLine {
 
   landed(kept: Kept): void {
     this.flying.delete(kept.message.originator.id);
-    if (!this.window.includes(kept)) this.known.delete(kept.message.id);
+    if (this.window.includes(kept)) return;
+    this.known.delete(kept.message.id);
+    if (this.meanwhile) this.ended.add(kept.message.id);
   }
 
   /** Calls when the target is to be tried again. */
@@ -102,7 +106,8 @@ export class OutboxLine {
   endRefill(kept: readonly Kept[], isAll: boolean): void {
     const meanwhile = this.meanwhile ?? [];
     this.meanwhile = null;
-    for (const item of kept) if (!this.known.has(item.message.id)) this.push(item);
+    for (const item of kept) if (!this.known.has(item.message.id) && !this.ended.has(item.message.id)) this.push(item);
+    this.ended.clear();
     if (!isAll) return;
     this.overflow = false;
     for (const item of meanwhile) this.add(item);
@@ -110,6 +115,7 @@ export class OutboxLine {
 
   failRefill(): void {
     this.meanwhile = null;
+    this.ended.clear();
   }
 
   /** Another process has them now. */

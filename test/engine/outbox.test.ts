@@ -5,7 +5,7 @@ import { NotConnected } from '#engine/errors.ts';
 import { newId } from '#engine/id.ts';
 import type { Message } from '#engine/message.ts';
 import { defineNode, type Emission, type SendContext } from '#engine/node.ts';
-import type { Kept } from '#engine/store.ts';
+import type { Kept, Store } from '#engine/store.ts';
 import { createOutbox, type Outbox, type OutboxDeps } from '#engine/walk/outbox.ts';
 import { nodeId, openEngine, type TestChain, type TestEngine } from '#test/support/chain.ts';
 import { message, TENANT } from '#test/support/message.ts';
@@ -44,7 +44,12 @@ interface Plant {
 
 async function plant(
   t: TestContext,
-  { chain = SENDING, parallel, deps = {} }: { chain?: TestChain; parallel?: number; deps?: Partial<OutboxDeps> } = {},
+  {
+    chain = SENDING,
+    parallel,
+    deps = {},
+    store = (real) => real,
+  }: { chain?: TestChain; store?: (real: Pick<Store, 'kept'>) => Pick<Store, 'kept'>; parallel?: number; deps?: Partial<OutboxDeps> } = {},
 ): Promise<Plant> {
   const peer: Peer = { got: [], answer: async () => 'Success' };
   let outbox: Outbox;
@@ -74,7 +79,7 @@ async function plant(
   const { backend } = engine;
   const open = (): void => {
     outbox = createOutbox({
-      ...{ queue: backend.queue, store: backend.store, server: 'test', newId, now: Date.now, firstPauseMs: 5, ...deps },
+      ...{ queue: backend.queue, store: store(backend.store), server: 'test', newId, now: Date.now, firstPauseMs: 5, ...deps },
       chains: { get: (_, id) => engine.chains.get(id) },
       services: () => ({
         settings: { find: async () => null },
@@ -271,6 +276,42 @@ test('outbox: a message whose node is gone becomes a dead letter; one too old fo
     reasons.map(({ data }) => data[0]!.reason),
     ['The rule node that was to send it does not exist any more', 'Not connected to peer'],
   );
+});
+
+test('outbox: what ends while the store is being read is not sent again, though the store still showed it', async (t) => {
+  const reading = Promise.withResolvers<void>();
+  const goOn = Promise.withResolvers<void>();
+  let slow = true;
+  const { engine, peer, until } = await plant(t, {
+    parallel: 1,
+    store: (real) => ({
+      async kept(...query) {
+        const page = await real.kept(...query);
+        reading.resolve();
+        if (slow) await goOn.promise;
+        return page;
+      },
+    }),
+  });
+  const held = Promise.withResolvers<void>();
+  peer.answer = async () => {
+    await held.promise;
+    return 'Success';
+  };
+  const count = 1300;
+  for (let at = 0; at < count; at += 650) {
+    await engine.append(Array.from({ length: 650 }, (_, place) => numbered(at + place, at + place)));
+    await engine.drain();
+  }
+  held.resolve();
+  await reading.promise;
+  // Those in memory are sent while the page that shows them is on its way.
+  await until(({ stored }) => stored > 1000);
+  slow = false;
+  goOn.resolve();
+  await until(({ stored }) => stored === count);
+  assert.equal(new Set(peer.got).size, count);
+  assert.equal(peer.got.length, count);
 });
 
 test('outbox: a lane that goes to another process is sent no more here', async (t) => {
