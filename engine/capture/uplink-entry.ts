@@ -3,7 +3,7 @@ import { shown } from '#engine/integration-events.ts';
 import type { Message } from '#engine/message.ts';
 import type { ScriptResult } from '#engine/script.ts';
 import type { Entry, Sink } from './entries.ts';
-import { cut, madeRecord, type UplinkRecord } from './records.ts';
+import { cut, madeRecord, RECORD_CHARS, type UplinkRecord } from './records.ts';
 import type { Ring, Rings } from './rings.ts';
 
 /** A batch of uplinks that became durable, as the accept stage has it in hand. */
@@ -47,7 +47,7 @@ export class UplinkEntry implements Entry {
       const result = batch.results[i];
       const size = ITEM_BYTES + uplink.payload.length + metadataJson.length + (result?.ok ? (result.json?.length ?? 0) : 0);
       bytes += size;
-      this.marks.push(rings.assign(this.ring, size));
+      this.marks.push(rings.assign(this.ring, Math.min(size, RECORD_CHARS)));
     }
     this.bytes = bytes;
   }

@@ -86,7 +86,8 @@ export class WalkEntry implements Entry {
     this.roots.push(root);
     this.rings.push(ring);
     if (this.ringsOf.at(-1) !== ring && !this.ringsOf.includes(ring)) this.ringsOf.push(ring);
-    this.marks.push(rings.assign(ring, bytes));
+    // What is cut from its record takes no room.
+    this.marks.push(rings.assign(ring, Math.min(bytes, RECORD_CHARS)));
     this.bytes += bytes;
   }
 
