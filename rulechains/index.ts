@@ -45,6 +45,7 @@ import relatedDeviceAttributes from './nodes/enrichment/related-device-attribute
 import relatedEntityData from './nodes/enrichment/related-entity-data.ts';
 import tenantAttributes from './nodes/enrichment/tenant-attributes.ts';
 import tenantDetails from './nodes/enrichment/tenant-details.ts';
+import aiRequest from './nodes/external/ai-request.ts';
 import awsLambda from './nodes/external/aws-lambda.ts';
 import awsSns from './nodes/external/aws-sns.ts';
 import awsSqs from './nodes/external/aws-sqs.ts';
@@ -170,6 +171,7 @@ export const nodes: readonly AnyNode[] = [
   sendNotification,
   mqtt,
   azureIotHub,
+  aiRequest,
   output,
   checkpoint,
   ruleChain,
