@@ -223,7 +223,7 @@ export const isAssigned = (dashboard: Doc, customerId: string): boolean =>
 
 export function withoutCustomer(dashboard: Doc, customerId: string): Doc {
   const others = assignedCustomers(dashboard).filter((assigned) => assigned.customerId.id !== customerId);
-  return { ...dashboard, body: { ...dashboard.body, assignedCustomers: others.length > 0 ? others : null } };
+  return { ...dashboard, body: { ...dashboard.body, assignedCustomers: others } };
 }
 
 export function withCustomer(dashboard: Doc, customer: Doc): Doc {
@@ -310,12 +310,19 @@ function typed(doc: Doc): Body {
   return { name: doc.name, type: doc.kind };
 }
 
-/** The JSON of an entity as REST shows it and entity messages carry it. */
+/** The JSON of an entity as REST shows it. */
 export function entityJson(doc: Doc): Body {
   const shape = SHAPES[doc.collection]?.(doc) ?? { name: doc.name };
   const head = { id: entityRef(doc), createdTime: doc.createdTime, tenantId: idOf('TENANT', doc.tenantId) };
   if (SHAPE_WINS.has(doc.collection)) return { ...doc.body, ...head, ...shape };
   return { ...head, ...shape, ...doc.body, version: doc.version };
+}
+
+/** As entity messages carry it into rule chains: without what only REST tells (recorded: cases/nodes). */
+export function entityData(doc: Doc): Body {
+  const { ownerId: _owner, ownerIds: _owners, parentCustomerId: _parent, customMenuId: _menu, version: _version, ...data } = entityJson(doc);
+  if (doc.collection === 'CUSTOMER') delete data['customerId'];
+  return data;
 }
 
 /** What people call an entity type: `Device profile`. */

@@ -1,5 +1,5 @@
 import { actionMessage, enqueueAction } from '../actions.ts';
-import { entityJson, entityLabel, entityRef, isMarkup, nameKey, nameProblem, randomText } from '../entities.ts';
+import { entityData, entityLabel, entityRef, isMarkup, nameKey, nameProblem, randomText } from '../entities.ts';
 import { Duplicate, VersionConflict } from '../errors.ts';
 import type { EntityRef, Metadata } from '../message.ts';
 import type { Collection, Doc } from '../store.ts';
@@ -93,7 +93,7 @@ export async function save({ context, caller, doc, stored, expects, work = new W
       tenantId: saved.tenantId,
       type: type ?? (stored ? 'ENTITY_UPDATED' : 'ENTITY_CREATED'),
       originator: entityRef(saved),
-      data: entityJson(saved),
+      data: entityData(saved),
       metadata,
       customerId: saved.customerId,
       now: context.now(),
@@ -121,7 +121,7 @@ export async function remove({ context, caller, doc, work = new Work() }: Remova
       tenantId: doc.tenantId,
       type: 'ENTITY_DELETED',
       originator: entityRef(doc),
-      data: entityJson(doc),
+      data: entityData(doc),
       metadata: { entityName: doc.name, entityType: doc.collection },
       customerId: doc.customerId,
       now: context.now(),

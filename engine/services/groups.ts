@@ -1,5 +1,5 @@
 import { actionMessage } from '#engine/actions.ts';
-import { entityJson, entityRef, nameKey, nameProblem, newGroup, ownerOf } from '#engine/entities.ts';
+import { entityData, entityRef, nameKey, nameProblem, newGroup, ownerOf } from '#engine/entities.ts';
 import { Rejected } from '#engine/errors.ts';
 import { addMember, changeOwner, type GroupChange, groupKey, groupsNaming, isAll, ownedBy, removeMember } from '#engine/groups.ts';
 import type { EntityRef, EntityType, Message } from '#engine/message.ts';
@@ -51,7 +51,7 @@ export function groupServices(tenantId: string, work: Work, deps: GroupDeps): Se
   });
   const tellOfNew = (doc: Doc, node: NodeInfo): Doc => {
     const { customerId } = doc;
-    const told = { caller: null, tenantId, type: 'ENTITY_CREATED', originator: entityRef(doc), data: entityJson(doc), customerId, now: now() };
+    const told = { caller: null, tenantId, type: 'ENTITY_CREATED', originator: entityRef(doc), data: entityData(doc), customerId, now: now() };
     enqueue(actionMessage({ ...told, metadata: { ruleNodeId: node.id } }));
     return doc;
   };

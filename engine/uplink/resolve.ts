@@ -1,6 +1,6 @@
 import { actionMessage, enqueueAction } from '#engine/actions.ts';
 import {
-  entityJson,
+  entityData,
   entityRef,
   MEMBERSHIP,
   nameKey,
@@ -173,7 +173,7 @@ export function createResolver(backend: Backend, now: () => number): Resolver & 
           tenantId,
           type: 'ENTITY_CREATED',
           originator: ref,
-          data: entityJson(doc),
+          data: entityData(doc),
           metadata: { integrationId: integration.id, integrationName: integration.name },
           customerId: customer?.id ?? null,
           now: at,

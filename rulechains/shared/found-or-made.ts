@@ -1,4 +1,4 @@
-import { entityJson, entityRef } from '#engine/entities.ts';
+import { entityData, entityRef } from '#engine/entities.ts';
 import { AppError } from '#engine/errors.ts';
 import type { EntityType } from '#engine/message.ts';
 import type { NodeInfo } from '#engine/node.ts';
@@ -42,6 +42,6 @@ export async function foundOrMade({ type, name, profile }: Wanted, { node, entit
     if (cause instanceof AppError && cause.retry !== 'never') throw cause;
     throw new Error(`Failed to create ${entity.toLowerCase()} with ${called} '${name}' due to: `, { cause });
   }
-  enqueueNodeAction({ type: 'ENTITY_CREATED', originator: entityRef(made), data: JSON.stringify(entityJson(made)) }, node, messages);
+  enqueueNodeAction({ type: 'ENTITY_CREATED', originator: entityRef(made), data: JSON.stringify(entityData(made)) }, node, messages);
   return made;
 }
