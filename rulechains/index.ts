@@ -58,6 +58,9 @@ import restApiCall from './nodes/external/rest-api-call.ts';
 import sendEmail from './nodes/external/send-email.ts';
 import sendNotification from './nodes/external/send-notification.ts';
 import sendSms from './nodes/external/send-sms.ts';
+import sendToSlack from './nodes/external/send-to-slack.ts';
+import twilioSms from './nodes/external/twilio-sms.ts';
+import twilioVoice from './nodes/external/twilio-voice.ts';
 import alarmStatus from './nodes/filter/alarm-status.ts';
 import assetProfileSwitch from './nodes/filter/asset-profile-switch.ts';
 import checkFields from './nodes/filter/check-fields.ts';
@@ -172,6 +175,9 @@ export const nodes: readonly AnyNode[] = [
   mqtt,
   azureIotHub,
   aiRequest,
+  sendToSlack,
+  twilioSms,
+  twilioVoice,
   output,
   checkpoint,
   ruleChain,

@@ -5,6 +5,7 @@ import type { Doc } from '#engine/store.ts';
 import { type Connection, connection } from './connection.ts';
 import { openHttp } from './http.ts';
 import { mailOf, openSmtp, smtpSettings } from './mail.ts';
+import { botTokenOf, postMessage, SLACK_URL } from './slack.ts';
 import { checkNumber, openSms, type SmsSender } from './sms.ts';
 
 /** The ways out of the notification centre, by the settings of the system as they are at that moment. */
@@ -49,7 +50,7 @@ class BySettings<T> {
   }
 }
 
-export function openDelivery({ slackUrl = 'https://slack.com/api' }: DeliveryOptions = {}): Delivery {
+export function openDelivery({ slackUrl = SLACK_URL }: DeliveryOptions = {}): Delivery {
   const smtp = new BySettings<Connection<Transporter>>(
     (stored) => {
       const read = smtpSettings(stored);
@@ -80,23 +81,9 @@ export function openDelivery({ slackUrl = 'https://slack.com/api' }: DeliveryOpt
       await sms.get(await stored(by, 'sms', 'SMS')).send(checkNumber(phone), body, by.signal);
     },
     async slack(channel, text, by) {
-      const { deliveryMethodsConfigs } = (await stored(by, 'notifications', 'Notification')) as {
-        deliveryMethodsConfigs?: Record<string, { botToken?: unknown } | undefined>;
-      };
-      const token = deliveryMethodsConfigs?.['SLACK']?.botToken;
-      if (typeof token !== 'string' || !token.trim()) throw new ConfigError('Slack token is missing');
-      const answer = await http.request({
-        method: 'POST',
-        url: `${slackUrl}/chat.postMessage`,
-        headers: [
-          ['Authorization', `Bearer ${token.trim()}`],
-          ['Content-Type', 'application/json; charset=utf-8'],
-        ],
-        body: JSON.stringify({ channel, text }),
-        signal: by.signal,
-      });
-      const { ok, error } = JSON.parse(answer.body) as { ok?: boolean; error?: string };
-      if (!ok) throw new ConfigError(`Failed to send message via Slack: ${error ?? `status ${answer.status}`}`);
+      const token = botTokenOf(await stored(by, 'notifications', 'Notification'));
+      if (token === null) throw new ConfigError('Slack token is missing');
+      await postMessage(http, { url: slackUrl, token, channel, text }, by.signal);
     },
     stop() {
       smtp.stop();

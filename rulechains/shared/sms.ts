@@ -1,8 +1,8 @@
-import { AppError, ConfigError, errorText, isPassing, Refused, Rejected, Timeout } from '#engine/errors.ts';
+import { AppError, ConfigError, errorText, isPassing } from '#engine/errors.ts';
 import { awsOptions, isAwsAway } from './aws.ts';
 import { connection } from './connection.ts';
-import { openHttp } from './http.ts';
 import { connectSmpp, type SmppSettings } from './smpp.ts';
+import { openTwilio, senderOf, TWILIO_URL } from './twilio.ts';
 
 /** The providers of SMS, as `smsProviderConfiguration` and the `sms` settings name them. */
 
@@ -28,10 +28,10 @@ export function checkNumber(text: string): string {
 }
 
 /** @throws ConfigError when the configuration can not be used. */
-export function openSms(provider: Provider, { twilioUrl = 'https://api.twilio.com' }: SmsOptions = {}): SmsSender {
+export function openSms(provider: Provider, { twilioUrl = TWILIO_URL }: SmsOptions = {}): SmsSender {
   switch (provider['type']) {
     case 'TWILIO':
-      return openTwilio(provider, twilioUrl);
+      return openTwilioSms(provider, twilioUrl);
     case 'AWS_SNS':
       return openSns(provider);
     case 'SMPP':
@@ -49,40 +49,13 @@ function required(provider: Provider, key: string): string {
   return text;
 }
 
-/** Twilio's REST interface of 2010-04-01, resource Messages. */
-function openTwilio(provider: Provider, baseUrl: string): SmsSender {
-  const sid = required(provider, 'accountSid');
-  const token = required(provider, 'accountToken');
+function openTwilioSms(provider: Provider, url: string): SmsSender {
   const from = required(provider, 'numberFrom');
-  const http = openHttp();
-  const headers: [string, string][] = [
-    ['Authorization', `Basic ${Buffer.from(`${sid}:${token}`).toString('base64')}`],
-    ['Content-Type', 'application/x-www-form-urlencoded'],
-  ];
-  // A messaging service has no number of its own.
-  const sender: Record<string, string> = /^MG[0-9a-fA-F]{32}$/.test(from) ? { MessagingServiceSid: from } : { From: from };
+  const twilio = openTwilio({ sid: required(provider, 'accountSid'), token: required(provider, 'accountToken'), url });
   return {
-    async send(number, text, signal) {
-      const body = new URLSearchParams({ To: number, ...sender, Body: text }).toString();
-      const url = `${baseUrl}/2010-04-01/Accounts/${encodeURIComponent(sid)}/Messages.json`;
-      const answer = await http.request({ method: 'POST', url, headers, body, signal });
-      if (answer.status >= 200 && answer.status < 300) return;
-      const reason = `Failed to send SMS message - ${twilioReason(answer.body) ?? `status ${answer.status}`}`;
-      if (answer.status === 401 || answer.status === 403) throw new Refused(reason);
-      if (answer.status === 429 || answer.status >= 500) throw new Timeout(reason);
-      throw new Rejected(reason);
-    },
-    stop: () => http.stop(),
+    send: (To, Body, signal) => twilio.create('Messages', { To, ...senderOf(from), Body }, 'Failed to send SMS message', signal),
+    stop: () => twilio.stop(),
   };
-}
-
-function twilioReason(body: string): string | null {
-  try {
-    const { message } = JSON.parse(body) as { message?: unknown };
-    return typeof message === 'string' ? message : null;
-  } catch {
-    return null;
-  }
 }
 
 function openSns(provider: Provider): SmsSender {
