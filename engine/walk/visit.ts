@@ -31,7 +31,7 @@ export class Visit {
     if (node.debug) for (const { message, via } of this.trips) walk.debugIn(node, message, via);
     if (node.problem !== null) {
       walk.trace?.failed(node, node.problem);
-      for (const trip of this.trips) walk.fail(trip, node, `Rule Node is not active! Failed to initialize. ${node.problem}`);
+      for (const trip of this.trips) walk.ends.fail(trip, node, `Rule Node is not active! Failed to initialize. ${node.problem}`);
       return;
     }
     if (this.trips.some((trip) => trip.due !== null)) return this.withTimers();
@@ -91,7 +91,7 @@ export class Visit {
     if (limit === 0 || !over) return trips;
     return trips.filter((trip) => {
       if (trip.executions <= limit) return true;
-      this.walk.bury(trip, this.node, `Message is processed by more than ${limit} rule nodes!`);
+      this.walk.ends.bury(trip, this.node, `Message is processed by more than ${limit} rule nodes!`);
       return false;
     });
   }

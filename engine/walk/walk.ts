@@ -1,5 +1,5 @@
 import { type Fate, noteCreated, type Step, type Trace } from '#engine/capture/trace.ts';
-import { type AppError, errorText, isPassing, NodeStuck, Timeout } from '#engine/errors.ts';
+import { errorText, isPassing } from '#engine/errors.ts';
 import { type Message, type StackFrame, withChanges } from '#engine/message.ts';
 import type { Emission, Outcome } from '#engine/node.ts';
 import { type Batch, laneOf } from '#engine/queue.ts';
@@ -9,17 +9,14 @@ import type { Work } from '#engine/work.ts';
 import type { CompiledChain, CompiledNode, Link } from './chain.ts';
 import { budgetNotice, type DebugBudget, debugsAll, nodeEvent } from './debug.ts';
 import { bury, emitBehind, emitLater } from './emit.ts';
-import { FailureShare, pauseBefore, SKIPPING } from './policy.ts';
+import { Ends } from './ends.ts';
+import { SKIPPING } from './policy.ts';
 import type { RunnerDeps } from './run.ts';
-import { asEntered, byArrival, childFrame, type Flow, type Frame, isEarlier, newFrame, pushTrip, type Trip, takeReady, unqueue } from './trip.ts';
+import { asEntered, childFrame, type Flow, type Frame, newFrame, pushTrip, type Trip, takeReady } from './trip.ts';
 import { Visit } from './visit.ts';
 
 /** Copies that one walk carries itself; what forks make beyond goes through the lane, so that no chain of forks outgrows the memory. */
 const MAX_COPIES = 10_000;
-/** A message is held after failures of the kind that pass: 1 s, then twice as long each time. */
-const FIRST_PAUSE_MS = 1000;
-const LONGEST_PAUSE_MS = 60_000;
-const MAX_ATTEMPTS = 10;
 const NO_LINKS: readonly Link[] = [];
 const NO_RANK: readonly number[] = [];
 const ONWARD: Fate = { is: 'onward' };
@@ -43,12 +40,11 @@ export class Walk {
   /** The node at work, for the debug events of what it puts into the lanes. */
   current: CompiledNode | null = null;
   readonly trace: Trace | null;
+  readonly ends: Ends;
   private readonly batch: Batch;
   private readonly debugBudget: DebugBudget;
   private readonly frames = new Map<string, Frame>();
   private readonly flows = new Map<string, Flow>();
-  private readonly ended: Trip[] = [];
-  private readonly failures = new FailureShare();
   private isDurable = false;
   private copies = 0;
   private visits = 0;
@@ -61,6 +57,7 @@ export class Walk {
     this.deps = deps;
     this.now = deps.now();
     this.trace = deps.trace?.(work) ?? null;
+    this.ends = new Ends(work, this.now, deps);
     this.services = deps.services(work, {
       enqueued: (message) => {
         this.debugOut(this.current, message, 'To Root Rule Chain');
@@ -80,9 +77,7 @@ export class Walk {
       // The earliest message of an originator never waits, so this can not be; if it were, the lane should hear of it.
       if (visits === this.visits) throw new Error('A walk through rule chains stands still');
     }
-    for (const { entered, effect } of this.ended) {
-      this.work.count(entered.tenantId, entered.owner, effect ? 'messages.stored' : 'messages.filtered');
-    }
+    this.ends.count();
     this.work.afterCommit(() => {
       this.isDurable = true;
     });
@@ -102,7 +97,7 @@ export class Walk {
       }
       const known = this.deps.policy?.(message) ?? SKIPPING;
       const policy = known instanceof Promise ? await known : known;
-      this.failures.count(policy);
+      this.ends.entered(policy);
       const { executions, effect } = message;
       const base = { message, entered: message, entry: null, flow, root, rank: NO_RANK, serial: 0, parent: null, executions, effect, policy };
       const trip: Trip = { ...base, acknowledged: false, frame: null, node: null, queued: false, via: '', due: message.at?.due ?? null, ...UNTRACED };
@@ -113,8 +108,8 @@ export class Walk {
       else {
         const found = this.deps.chains.entry(message);
         const chain = found instanceof Promise ? await found : found;
-        if (!chain) this.bury(trip, null, 'No Root Rule Chain available!');
-        else if (!chain.first) this.end(trip);
+        if (!chain) this.ends.bury(trip, null, 'No Root Rule Chain available!');
+        else if (!chain.first) this.ends.end(trip);
         else pushTrip(this.frameOf(chain, message.stack), chain.first, trip, '');
       }
     }
@@ -134,7 +129,7 @@ export class Walk {
     const chain = this.deps.chains.get(trip.message.tenantId, chainId);
     const node = nodeId === null ? chain?.first : chain?.byId.get(nodeId);
     if (!chain || !node) {
-      this.end(trip);
+      this.ends.end(trip);
       return;
     }
     const frame = this.frameOf(chain, trip.message.stack);
@@ -191,7 +186,7 @@ export class Walk {
       if (frame.parent && frame.caller) this.route(frame.parent, frame.caller, trip, outcome.return);
       else {
         this.debugOut(node, trip.message, 'ACK');
-        this.end(trip);
+        this.ends.end(trip);
       }
     } else if ('requeue' in outcome) this.requeue(frame, node, trip, outcome.requeue);
     else if ('keep' in outcome) {
@@ -212,7 +207,7 @@ export class Walk {
       const copy = this.copy(trip, emission.message ?? trip.message, { frame, node, labels }, index);
       if (copy) this.send(frame, node, copy, { ...emission, message: undefined });
     }
-    this.end(trip);
+    this.ends.end(trip);
   }
 
   private send(frame: Frame, node: CompiledNode, trip: Trip, { to, message, error, effect, acknowledge }: Emission): void {
@@ -260,17 +255,17 @@ export class Walk {
         const copy = this.copy(trip, trip.message, { frame, node: link.target, labels: null });
         if (copy) this.forward(frame, link, copy);
       }
-      this.end(trip);
-    } else if (!failed) this.end(trip);
-    else if (isPassing(cause) && !trip.acknowledged) this.wait(trip, node, cause);
-    else this.fail(trip, node, error || 'Failure', cause);
+      this.ends.end(trip);
+    } else if (!failed) this.ends.end(trip);
+    else if (isPassing(cause) && !trip.acknowledged) this.ends.wait(trip, node, cause);
+    else this.ends.fail(trip, node, error || 'Failure', cause);
   }
 
   private forward(frame: Frame, { target, label }: Link, trip: Trip): void {
     const { originator } = trip.message;
     if (originator.id !== trip.flow.originatorId && laneOf(originator.id, this.deps.lanes) !== this.batch.lane) {
       this.work.messages.push(this.onItsWay(trip, frame, { chainId: frame.chain.id, nodeId: target.info.id, labels: null }));
-      this.finish(trip, ONWARD);
+      this.ends.finish(trip, ONWARD);
     } else pushTrip(frame, target, trip, label);
   }
 
@@ -322,7 +317,7 @@ export class Walk {
     this.debugOut(node, trip.message, 'ACK');
     const chain = this.deps.chains.get(trip.message.tenantId, chainId);
     if (chain?.first) pushTrip(childFrame(frame, node, chain), chain.first, trip, '');
-    else this.end(trip);
+    else this.ends.end(trip);
   }
 
   private requeue(frame: Frame, node: CompiledNode, trip: Trip, queueName: string | null): void {
@@ -333,34 +328,34 @@ export class Walk {
     this.work.messages.push(copy);
     this.work.count(copy.tenantId, copy.owner, 'messages.created');
     noteCreated(trip.step, copy);
-    this.end(trip);
+    this.ends.end(trip);
   }
 
   private answerLater(frame: Frame, node: CompiledNode, trip: Trip, later: () => Promise<readonly Emission[]>): void {
     this.debugOut(node, trip.message, 'ACK');
     const basis = this.onItsWay(trip, frame, null);
     this.callbacks.push(() => void emitLater(node, basis, later, this.deps));
-    this.end(trip);
+    this.ends.end(trip);
   }
 
   /** The message stays at the node: beside the lane, and still in flight. */
   keep(frame: Frame, node: CompiledNode, trip: Trip, { kind, key }: Pick<Kept, 'kind' | 'key'>): void {
     const message = this.onItsWay(trip, frame, { chainId: frame.chain.id, nodeId: node.info.id, labels: null });
     this.work.kept.push({ message, nodeId: node.info.id, kind, key, keptAt: this.now, attempts: 0, reason: null });
-    this.finish(trip, KEPT);
+    this.ends.finish(trip, KEPT);
   }
 
   /** What a timer of the node gave goes through the lanes; the timer itself is over. */
   settleTimer(node: CompiledNode, trip: Trip, emissions: readonly Emission[]): void {
     emitBehind(node, emissions, null, this.work, this.deps);
-    this.end(trip);
+    this.ends.end(trip);
   }
 
   /** A timer comes again while what it needs is away; else it is a dead letter, and requeued it runs again. */
   timerThrew(node: CompiledNode, trip: Trip, cause: unknown): void {
     this.tellBug(node, cause);
-    if (isPassing(cause)) this.wait(trip, node, cause);
-    else this.bury(trip, node, errorText(cause));
+    if (isPassing(cause)) this.ends.wait(trip, node, cause);
+    else this.ends.bury(trip, node, errorText(cause));
   }
 
   /** A node threw: `Failure`, with the error's text or, where it has none, its class (trap T7). */
@@ -372,51 +367,6 @@ export class Walk {
 
   private tellBug(node: CompiledNode, cause: unknown): void {
     if (isBug(cause)) this.deps.log.error({ err: cause, node: node.info.id, chain: node.info.chainId }, `bug in rule node ${node.definition!.type}`);
-  }
-
-  /** Of the kind that passes: it is tried again with growing pauses, some times. */
-  private wait(trip: Trip, node: CompiledNode, cause: AppError): void {
-    const { attempts } = trip.entered;
-    if (attempts < MAX_ATTEMPTS) this.hold(trip, Math.min(FIRST_PAUSE_MS * 2 ** attempts, LONGEST_PAUSE_MS), cause.message);
-    else this.fail(trip, node, cause.message, cause);
-  }
-
-  /** The message failed as a whole: its queue says whether it is tried again. */
-  fail(trip: Trip, node: CompiledNode, reason: string, cause?: unknown): void {
-    const pauseMs = trip.acknowledged ? null : pauseBefore(trip.policy, trip.entered, cause instanceof Timeout || cause instanceof NodeStuck);
-    if (pauseMs !== null && !this.failures.tooMany(trip.policy)) this.hold(trip, pauseMs, reason);
-    else this.bury(trip, node, reason);
-  }
-
-  /** The message comes again later, and so do all later ones of its originator, which are taken off their ways. */
-  private hold(trip: Trip, pauseMs: number, reason: string): void {
-    const notBefore = this.now + pauseMs;
-    const message = asEntered(trip);
-    this.work.held.push({ message: withChanges(message, { attempts: message.attempts + 1 }), notBefore });
-    this.finish(trip, { is: 'held', reason, until: notBefore });
-    for (const other of trip.flow.trips.filter((later) => later.frame !== null && isEarlier(trip, later)).sort(byArrival)) {
-      if (other.queued) unqueue(other);
-      this.work.held.push({ message: asEntered(other), notBefore });
-      this.finish(other, { is: 'held', reason: 'behind an earlier message of its originator', until: notBefore });
-    }
-  }
-
-  /** Dead letter, with the message as it can be taken up again. */
-  bury(trip: Trip, node: CompiledNode | null, reason: string): void {
-    bury(this.work, asEntered(trip), reason, node, this.deps);
-    this.finish(trip, { is: 'dead', reason });
-  }
-
-  /** Acknowledged: stored or filtered, which its copies may still decide. */
-  private end(trip: Trip): void {
-    this.ended.push(trip);
-    this.finish(trip);
-  }
-
-  private finish(trip: Trip, fate: Fate | null = null): void {
-    trip.fate = fate;
-    trip.frame = null;
-    trip.flow.live--;
   }
 
   debugOut(node: CompiledNode | null, message: Message, relation: string, error?: string): void {
