@@ -143,7 +143,7 @@ function found(rows: ReadonlyMap<string, Row>, uplinks: ReadonlyMap<string, Upli
   const all: FoundMessage[] = [];
   const uplinkOf = new Map<string, UplinkRow>();
   const fits = (message: FoundMessage): boolean =>
-    (query.startTs === undefined || message.endTs >= query.startTs) &&
+    (query.startTs === undefined || message.createdTime >= query.startTs) &&
     (query.endTs === undefined || message.createdTime <= query.endTs) &&
     (query.outcome === undefined || message.outcome === query.outcome) &&
     (query.integrationId === undefined || message.integrationId === query.integrationId);

@@ -194,7 +194,7 @@ export class Trace {
   done(flows: Iterable<Flow>): void {
     const { keep, statistics, now } = this.deps;
     const at = now();
-    keep?.({ flows: [...flows], work: this.work, at, origin: at - statistics.clock() });
+    keep?.({ flows: [...flows], work: this.work, at, origin: originAt(at - statistics.clock()) });
   }
 
   /** A node that had several messages in hand works on them in their order: the first new message of an originator is of its first, and so on. */
@@ -210,6 +210,11 @@ export class Trace {
     this.loose = [];
   }
 }
+
+const CLOCK_STEP_MS = 2;
+
+/** The clock of the day has whole milliseconds, too few to keep an order; it is set now and then, and only then counts. */
+const originAt = (rough: number): number => (Math.abs(rough - performance.timeOrigin) < CLOCK_STEP_MS ? performance.timeOrigin : rough);
 
 export function noteCreated(step: Step | null, message: Message): void {
   if (!step) return;

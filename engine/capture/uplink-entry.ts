@@ -27,6 +27,7 @@ export interface AcceptedUplinks {
 const ITEM_BYTES = 500;
 const OUT_CHARS = 10_000;
 const MOST_MADE = 100;
+const FARTHER = 4;
 
 export class UplinkEntry implements Entry {
   readonly bytes: number;
@@ -75,7 +76,9 @@ export class UplinkEntry implements Entry {
     const place = this.byMessage.get(message.id);
     if (place === undefined) return false;
     const i = ends.findIndex((end) => end > place);
-    if (this.ids[i] === undefined || !sink.wants(this.ring, this.marks[i]!)) this.put(i, ring, sink);
+    // A ring that gets little reaches further back than that of the integration.
+    const isFarther = ring.assigned * FARTHER < this.ring.assigned;
+    if (isFarther || this.ids[i] === undefined || !sink.wants(this.ring, this.marks[i]!)) this.put(i, ring, sink);
     return true;
   }
 
