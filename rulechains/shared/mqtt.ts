@@ -1,4 +1,3 @@
-import { hostname } from 'node:os';
 import type { IClientOptions, MqttClient } from 'mqtt';
 import { Type } from 'typebox';
 import { AppError, ConfigError, errorText, NotConnected, Refused, Rejected, Timeout } from '#engine/errors.ts';
@@ -185,9 +184,10 @@ const MOST_CHARACTERS = { MQTT_3_1: 23, MQTT_3_1_1: 256, MQTT_5: 256 } as const;
 export function clientIdOf(
   { clientId, appendClientIdSuffix }: { clientId: string | null; appendClientIdSuffix: boolean },
   version: MqttVersion,
+  serviceId: string,
 ): string {
   if (!clientId || clientId.trim() === '') return '';
-  const id = appendClientIdSuffix ? `${clientId}_${hostname()}` : clientId;
+  const id = appendClientIdSuffix ? `${clientId}_${serviceId}` : clientId;
   const most = MOST_CHARACTERS[version];
   if (id.length > most)
     throw new ConfigError(

@@ -44,7 +44,7 @@ export default defineNode({
     if (topicPattern === null) throw new Error('MQTT topic must be set!');
     const protocolVersion = config.protocolVersion ?? 'MQTT_3_1_1';
     // The hub knows the device by exactly this id.
-    const clientId = clientIdOf({ ...config, appendClientIdSuffix: false }, protocolVersion);
+    const clientId = clientIdOf({ ...config, appendClientIdSuffix: false }, protocolVersion, '');
     if (!clientId) throw new Error('Device id must be set!');
     const key = credentials?.type === 'sas' ? credentials.sasKey : null;
     if (credentials?.type === 'sas' && !key) throw new Error('SAS key must be set!');

@@ -20,11 +20,11 @@ export default defineNode({
   config: Config({ ...mqttFields, credentials }),
   defaults: { ...MQTT_DEFAULTS, credentials: { type: 'anonymous' } },
   upgrades: [(config) => ({ parseToPlainText: false, ...config }), (config) => ({ protocolVersion: 'MQTT_3_1', ...config })],
-  async start({ config }) {
+  async start({ config, node }) {
     if (!config.host) throw new Error('MQTT broker host must be set!');
     if (config.topicPattern === null) throw new Error('MQTT topic must be set!');
     const protocolVersion = config.protocolVersion ?? 'MQTT_3_1_1';
-    const clientId = clientIdOf(config, protocolVersion);
+    const clientId = clientIdOf(config, protocolVersion, node.serviceId);
     const tls = tlsOf(config.credentials);
     if (config.ssl) await checkPem(tls);
     return openMqtt({

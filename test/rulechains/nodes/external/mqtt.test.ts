@@ -2,7 +2,6 @@ import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { chmodSync, readFileSync, writeFileSync } from 'node:fs';
 import { type AddressInfo, createServer, type Socket } from 'node:net';
-import { hostname } from 'node:os';
 import { join } from 'node:path';
 import test, { after, before } from 'node:test';
 import { connectAsync, type IClientOptions, type MqttClient } from 'mqtt';
@@ -11,6 +10,7 @@ import { type Certificates, makeCertificates } from '#test/support/certificates.
 import { external, sendAll } from '#test/support/external.ts';
 import { message } from '#test/support/message.ts';
 import { type Broker, freePort, missing, mosquittoSub, program, startMosquitto } from '#test/support/servers.ts';
+import { NODE } from '#test/support/services.ts';
 import { eventually, within } from '#test/support/wait.ts';
 
 /** Against Mosquitto: its log says by which protocol, user and session the node came. */
@@ -83,7 +83,7 @@ test('a persistent session, the server in its client id, a retained message, pla
   const subscription = await mosquittoSub(broker, 'kept');
   assert.deepEqual(await subscription.next(), { topic: 'kept', payload: 'a"b' });
   await subscription.close();
-  assert.match(readFileSync(log, 'utf8'), new RegExp(`as keep_${hostname()} \\(p2, c0, k60\\)`));
+  assert.match(readFileSync(log, 'utf8'), new RegExp(`as keep_${NODE.serviceId} \\(p2, c0, k60\\)`));
 });
 
 test('a hundred messages over one connection, each once, in order', { skip }, async () => {
