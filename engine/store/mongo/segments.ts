@@ -29,6 +29,8 @@ const MOST_BYTES = 256 * 1024;
 /** Nobody waits for it, and what is lost is only for looking at. */
 const WEAK = { w: 1, journal: false } as const;
 
+const keyOf = ({ tenantId, id }: RingName): string => `${tenantId} ${id}`;
+
 /** Captured records of several processes, which any of them can read. One document a segment; each process fills its own. */
 export function openMongoSegments({ db, ringBytes, tenantBytes, now, log }: MongoSegmentsOptions): Segments {
   const collection: Collection<StoredSegment> = db.collection('capture');
@@ -51,11 +53,13 @@ export function openMongoSegments({ db, ringBytes, tenantBytes, now, log }: Mong
     return tail;
   };
 
-  function addition({ tenantId, owner, id: ring }: RingName, text: string, bytes: number) {
-    let segment = open.get(ring);
+  function addition(name: RingName, text: string, bytes: number) {
+    const { tenantId, owner, id: ring } = name;
+    const key = keyOf(name);
+    let segment = open.get(key);
     if (!segment || segment.bytes + bytes > segmentBytes) {
       segment = { id: randomUUID(), bytes: 0 };
-      open.set(ring, segment);
+      open.set(key, segment);
     }
     segment.bytes += bytes;
     written.set(tenantId, (written.get(tenantId) ?? 0) + bytes);
@@ -67,7 +71,7 @@ export function openMongoSegments({ db, ringBytes, tenantBytes, now, log }: Mong
     indexed ??= collection.createIndex({ tenantId: 1, to: 1 });
     await indexed;
     const additions = all.flatMap(({ ring, lines }) => {
-      const room = segmentBytes - (open.get(ring.id)?.bytes ?? segmentBytes);
+      const room = segmentBytes - (open.get(keyOf(ring))?.bytes ?? segmentBytes);
       return groupsOf(lines, room, segmentBytes).map(({ text, bytes }) => addition(ring, text, bytes));
     });
     if (additions.length > 0) await collection.bulkWrite(additions, { writeConcern: WEAK });
