@@ -8,7 +8,7 @@ import { createMessage, type EntityRef } from '#engine/message.ts';
 import { type Backend, laneOf } from '#engine/queue.ts';
 import type { Attribute, Doc } from '#engine/store.ts';
 import { Work } from '#engine/work.ts';
-import { type DeviceTimes, deviceMachine } from './device.ts';
+import { type DeviceEvent, type DeviceTimes, deviceMachine } from './device.ts';
 import { createDeviceWords, type DeviceWord } from './device-words.ts';
 import type { LaneFollower, System } from './system.ts';
 
@@ -16,7 +16,10 @@ interface Entry {
   readonly tenantId: string;
   readonly ref: EntityRef;
   readonly times: DeviceTimes;
-  readonly actor: ActorRefFrom<typeof deviceMachine>;
+  /** Only while there is something to tell it: what it knows is in `times` and `active`, and an actor at rest takes 3 KB. */
+  actor: ActorRefFrom<typeof deviceMachine> | null;
+  /** When it was told something last. */
+  toldAt: number;
   active: boolean;
   /** `lastActivityTime` as it is stored: the difference is written now and then, not per message. */
   storedActivity: number;
@@ -35,6 +38,8 @@ export interface DevicesOptions {
 
 const STATE_KEYS = ['active', 'lastConnectTime', 'lastActivityTime', 'lastDisconnectTime', 'inactivityAlarmTime', 'inactivityTimeout'];
 const FLUSH_MS = 60_000;
+/** So long after the last thing it was told an actor is let go, until there is something new. */
+const REST_AFTER_MS = 2000;
 const RESTORE_RETRY_MS = 1000;
 const RESTORED_AT_ONCE = 32;
 /** Silent for this many time-outs: the actor is let go; the next message brings it back. */
@@ -152,12 +157,25 @@ export function createDevices({ backend, system, inactivityMs, now, log }: Devic
       inactivityTimeout: numberOf(stored.get('inactivityTimeout')) || inactivityMs,
     };
     const active = stored.get('active')?.value.value === true;
+    const entry: Entry = {
+      ...{ tenantId, ref, times, active, actor: null, toldAt: 0 },
+      ...{ storedActivity: times.lastActivityTime, reported: Promise.resolve() },
+    };
+    entries.set(deviceId, entry);
+    return entry;
+  }
+
+  function send(entry: Entry, event: DeviceEvent): void {
+    entry.toldAt = now();
+    entry.actor ??= startActor(entry);
+    entry.actor.send(event);
+  }
+
+  function startActor(entry: Entry): ActorRefFrom<typeof deviceMachine> {
+    const { tenantId, ref, times, active } = entry;
     const actor = createActor(deviceMachine, {
       input: {
-        tenantId,
-        deviceId,
-        times,
-        active,
+        ...{ tenantId, deviceId: ref.id, times, active },
         report: (event, isActive) => {
           entry.active = isActive;
           entry.reported = report(entry, event, isActive);
@@ -165,10 +183,7 @@ export function createDevices({ backend, system, inactivityMs, now, log }: Devic
         },
       },
     });
-    const entry: Entry = { tenantId, ref, times, actor, active, storedActivity: times.lastActivityTime, reported: Promise.resolve() };
-    entries.set(deviceId, entry);
-    actor.start();
-    return entry;
+    return actor.start();
   }
 
   function awake(tenantId: string, deviceId: string): Promise<Entry | null> {
@@ -183,7 +198,7 @@ export function createDevices({ backend, system, inactivityMs, now, log }: Devic
   }
 
   function forget(entry: Entry): void {
-    entry.actor.stop();
+    entry.actor?.stop();
     entries.delete(entry.ref.id);
   }
 
@@ -191,7 +206,7 @@ export function createDevices({ backend, system, inactivityMs, now, log }: Devic
   async function silence(entry: Entry): Promise<void> {
     const [timeout] = await backend.store.attributes(entry.tenantId, entry.ref, 'SERVER_SCOPE', ['inactivityTimeout']);
     entry.times.inactivityTimeout = numberOf(timeout) || inactivityMs;
-    if (entry.active && now() - entry.times.lastActivityTime >= entry.times.inactivityTimeout) entry.actor.send({ type: 'SILENT', at: now() });
+    if (entry.active && now() - entry.times.lastActivityTime >= entry.times.inactivityTimeout) send(entry, { type: 'SILENT', at: now() });
   }
 
   /** Of one lane, or of all. */
@@ -218,6 +233,10 @@ export function createDevices({ backend, system, inactivityMs, now, log }: Devic
         // Woken while its lane was on its way to another process.
         forget(entry);
         continue;
+      }
+      if (entry.actor && at - entry.toldAt >= REST_AFTER_MS) {
+        entry.actor.stop();
+        entry.actor = null;
       }
       const silentMs = at - entry.times.lastActivityTime;
       if (entry.active && silentMs >= entry.times.inactivityTimeout) silence(entry).catch(failed);
@@ -271,14 +290,17 @@ export function createDevices({ backend, system, inactivityMs, now, log }: Devic
   function heard(tenantId: string, deviceId: string, word: DeviceWord): void {
     if (word === 'activity') spoke(tenantId, deviceId);
     else
-      awake(tenantId, deviceId).then((entry) => entry?.actor.send({ type: word === 'connected' ? 'CONNECTED' : 'DISCONNECTED', at: now() }), failed);
+      awake(tenantId, deviceId).then(
+        (entry) => entry && send(entry, { type: word === 'connected' ? 'CONNECTED' : 'DISCONNECTED', at: now() }),
+        failed,
+      );
   }
 
   function spoke(tenantId: string, deviceId: string): void {
     awake(tenantId, deviceId).then((found) => {
       if (!found) return;
       if (found.active) found.times.lastActivityTime = now();
-      else found.actor.send({ type: 'SPOKE', at: now() });
+      else send(found, { type: 'SPOKE', at: now() });
     }, failed);
   }
 
@@ -304,9 +326,9 @@ export function createDevices({ backend, system, inactivityMs, now, log }: Devic
 
   /** Gives what must become durable. */
   function tell(entry: Entry, event: DeviceEventType, at: number): readonly Promise<void>[] {
-    const { times, actor } = entry;
+    const { times } = entry;
     const told = (type: 'CONNECTED' | 'DISCONNECTED' | 'FOUND_SILENT' | 'SPOKE', when = at): Promise<void> => {
-      actor.send({ type, at: when });
+      send(entry, { type, at: when });
       return entry.reported;
     };
     const written = (key: string, value: number): Promise<void> => {
