@@ -121,6 +121,8 @@ export class Visit {
     for (const [index, trip] of trips.entries()) {
       if (trip.frame === null) continue;
       let outcome: Outcome;
+      const { trace } = this.walk;
+      trace?.turnTo(trip);
       try {
         // One that it did not answer is enough: else a lane would wait as often as there are messages.
         if (stuck) throw stuck;
@@ -128,9 +130,11 @@ export class Visit {
         outcome = asked instanceof Promise ? await this.inTime(asked) : asked;
       } catch (cause) {
         if (cause instanceof NodeStuck) stuck = cause;
+        trace?.worked(trip);
         this.walk.threw(this.frame, this.node, trip, cause);
         continue;
       }
+      trace?.worked(trip);
       this.settle(trip, outcome);
     }
   }

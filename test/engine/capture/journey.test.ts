@@ -179,6 +179,41 @@ test('journey: messages of one batch are told apart, and so is what they wrote t
   }
 });
 
+test('journey: what is written after an await is of the node and the message that wrote it', async (t) => {
+  const slow = defineNode({
+    ...{ type: 'test.slow', version: 0, label: 'test', summary: 'For tests.', family: 'ACTION', relations: ['Success'], needs: ['attributes'] },
+    ...{ config: Config({}), defaults: {}, anyKey: true },
+    async process(given, { node, attributes }) {
+      await new Promise((resolve) => setImmediate(resolve));
+      const { seq } = JSON.parse(given.data) as { seq: number };
+      attributes.save(given.originator, 'SERVER_SCOPE', [[node.name, { type: 'LONG', value: seq }]], given.ts);
+      return 'Success';
+    },
+  });
+  const ways = chain(
+    [
+      { name: 'slow', type: 'test.slow' },
+      { name: 's', type: 'test.save' },
+    ],
+    [['slow', 'Success', 's']],
+  );
+  const { engine, journey } = await openObserved(t, { chains: [ways], nodes: [slow] });
+  const sent = [1, 2, 3].map((seq) => say({}, { seq }));
+  await engine.append(sent);
+  await engine.drain();
+  for (const [index, { id }] of sent.entries()) {
+    const seq = index + 1;
+    assert.deepEqual(short((await journey(id))!.messages[0]!), {
+      is: 'stored',
+      by: null,
+      steps: [
+        ['slow>Success', `slow=${seq}`],
+        ['s>Success', `s=${seq}`],
+      ],
+    });
+  }
+});
+
 test('journey: times, messages in and out, and the nodes are told as they were', async (t) => {
   const change = defineNode({
     ...{ type: 'test.change', version: 0, label: 'test', summary: 'For tests.', family: 'TRANSFORMATION', relations: ['Success'] },
