@@ -134,7 +134,7 @@ function copiesOf({ flows }: Walked): Map<Trip, Trip[]> | null {
 }
 
 /** @param trips the message itself, and its copies in the order in which they were made. */
-function walkRecord(trips: readonly Trip[], { work, origin, at: doneAt }: Walked): WalkRecord {
+export function walkRecord(trips: readonly Trip[], { work, origin, at: doneAt }: Pick<Walked, 'work' | 'origin' | 'at'>): WalkRecord {
   const root = trips[0]!;
   const nodes = new Places<NodeRecord>();
   const messages = new Places<MessageRecord>();

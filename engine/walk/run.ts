@@ -30,6 +30,8 @@ export interface RunnerDeps {
   /** Counts and remembers what a walk does. */
   trace?(work: Work): Trace;
   created?(of: Message, message: Message, node: CompiledNode): void;
+  /** A late answer is under way. Never rejects. */
+  late?(answered: Promise<void>): void;
   /** Number of lanes of the queue. */
   readonly lanes: number;
   readonly limits: Pick<Limits, 'of'>;

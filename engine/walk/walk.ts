@@ -334,7 +334,10 @@ export class Walk {
   private answerLater(frame: Frame, node: CompiledNode, trip: Trip, later: () => Promise<readonly Emission[]>): void {
     this.debugOut(node, trip.message, 'ACK');
     const basis = this.onItsWay(trip, frame, null);
-    this.callbacks.push(() => void emitLater(node, basis, later, this.deps));
+    this.callbacks.push(() => {
+      const answered = emitLater(node, basis, later, this.deps);
+      this.deps.late?.(answered);
+    });
     this.ends.end(trip);
   }
 
