@@ -41,6 +41,11 @@ export class Visit {
   private work(trips: readonly Trip[]): void | Promise<void> {
     const { walk, frame, node } = this;
     const definition = node.definition!;
+    // Files made by hand draw arrows to such a node all the same.
+    if (definition.inputs === false) {
+      for (const trip of trips) walk.settle(frame, node, trip, []);
+      return;
+    }
     if (definition.send) {
       for (const trip of trips) walk.keep(frame, node, trip, { kind: 'send', key: definition.target?.(trip.message, node.config) ?? '' });
       return;

@@ -38,7 +38,8 @@ export interface CountRule {
 export function startCounts(mappings: readonly Mapping[] | null): CountRule[] {
   if (!mappings || mappings.length === 0) throw new Error('Alarms count mappings should be specified!');
   return mappings.map((each) => {
-    const target = each.target ?? each.targetKey;
+    // Lists of files may hold null.
+    const target = each?.target ?? each?.targetKey;
     if (!target) throw new Error('Target telemetry of every mapping should be specified!');
     const [statuses, severities, types] = [
       words(each.status, each.statusList),

@@ -58,7 +58,8 @@ export async function startRules(mappings: readonly Mapping[] | null, scripts: P
   if (!mappings || mappings.length === 0) throw new Error('Aggregation mappings should be specified!');
   return Promise.all(
     mappings.map(async (each): Promise<Rule> => {
-      if (!each.target || !each.aggFunction) throw new Error('Target and function of every mapping should be specified!');
+      // Lists of files may hold null.
+      if (!each?.target || !each.aggFunction) throw new Error('Target and function of every mapping should be specified!');
       if (!each.source && each.aggFunction !== 'COUNT') throw new Error(`Source of '${each.target}' should be specified!`);
       return { mapping: each, fn: each.aggFunction, script: each.filter && (await startFilter(each.filter, scripts)) };
     }),

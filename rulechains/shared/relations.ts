@@ -16,12 +16,17 @@ export const toRelationsQuery = (query: ConfiguredQuery): RelationsQuery => ({
   direction: directionOf(query),
   maxLevel: query.maxLevel,
   fetchLastLevelOnly: query.fetchLastLevelOnly,
-  filters: (query.filters ?? []).map(({ relationType, entityTypes, negate }) => ({
-    relationType: relationType ?? '',
-    entityTypes: (entityTypes ?? []).filter((type) => type !== null),
-    negate,
-  })),
+  filters: (query.filters ?? []).map(toFilter),
 });
+
+type Filter = NonNullable<ConfiguredQuery['filters']>[number];
+
+/** Lists of files may hold null. */
+function toFilter(filter: Filter | null): RelationsQuery['filters'][number] {
+  if (filter === null) throw new Error('Relation filter should be specified!');
+  const { relationType, entityTypes, negate } = filter;
+  return { relationType: relationType ?? '', entityTypes: (entityTypes ?? []).filter((type) => type !== null), negate };
+}
 
 function directionOf({ direction }: { readonly direction: string | null }): 'FROM' | 'TO' {
   if (direction !== 'FROM' && direction !== 'TO') throw new Error('Unknown direction');

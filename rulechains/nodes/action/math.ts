@@ -78,7 +78,9 @@ export default defineNode({
   },
   needs: ['attributes', 'telemetry', 'messages'],
   start({ config: { operation, arguments: given, customFunction, result } }): Expression | null {
-    if (operation === null || given === null || result === null) throw new Error('Operation, arguments and result should be specified!');
+    // Lists of files may hold null.
+    if (operation === null || !given?.every((each) => each !== null) || result === null)
+      throw new Error('Operation, arguments and result should be specified!');
     const [least, most] = operation === 'CUSTOM' ? [0, MOST_ARGUMENTS] : operation in UNARY ? [1, 1] : [2, 2];
     if (given.length < least || given.length > most) throw new Error(`Args count: ${given.length} does not match operation: ${operation}`);
     if (operation !== 'CUSTOM') return null;
