@@ -13,6 +13,7 @@ import { openBatchServices, type ServiceDeps } from '#engine/services/batch.ts';
 import { openEntityCache } from '#engine/services/entities.ts';
 import { openLimits } from '#engine/services/limits.ts';
 import { openEntityViews } from '#engine/services/views.ts';
+import type { Services } from '#engine/services.ts';
 import { openSqliteBackend } from '#engine/store/sqlite.ts';
 import type { Doc } from '#engine/store.ts';
 import type { ChainMetadata, ChainNode, CompiledChain, DebugSettings } from '#engine/walk/chain.ts';
@@ -164,6 +165,8 @@ export interface EngineOptions {
   services?: Partial<ServiceDeps>;
   runner?: Partial<RunnerDeps>;
   compile?: Partial<CompileDeps>;
+  /** What nodes get instead of the services themselves: to fail, to be late. */
+  around?: (services: Services) => Services;
 }
 
 /** A backend in a folder of its own, chains (the first is the root chain) and a runner over both; closed when the test ends. */
@@ -193,7 +196,7 @@ export async function openEngine(t: TestContext, options: EngineOptions = {}): P
     commit: (work: Work) => backend.commit(work),
   };
   const scripts = { check: async () => null, run: async () => [] };
-  const services = openBatchServices({
+  const real = openBatchServices({
     ...{
       store: backend.store,
       entities,
@@ -214,6 +217,10 @@ export async function openEngine(t: TestContext, options: EngineOptions = {}): P
     ...common,
     ...options.services,
   });
+  const services: RunnerDeps['services'] = (work, hooks) => {
+    const batch = real(work, hooks);
+    return { of: (tenantId) => options.around?.(batch.of(tenantId)) ?? batch.of(tenantId), forget: () => batch.forget() };
+  };
   const compile: CompileDeps = {
     ...common,
     ...{ nodes: new Registry([...TEST_NODES, ...(options.nodes ?? [])]), scripts, entities: (tenantId) => entities.of(tenantId) },
