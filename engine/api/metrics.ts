@@ -22,7 +22,7 @@ export function watchProcess(context: Pick<ApiContext, 'backend' | 'scripts' | '
   const register = new Registry();
   collectDefaultMetrics({ register });
   watchEngine(register, context);
-  watchNodes(register, context.observation);
+  watchNodes(register, context.observation, context.backend.store);
   watchIntegrations(register, context.observation);
   return register;
 }

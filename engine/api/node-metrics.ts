@@ -1,9 +1,12 @@
 import { Counter, Gauge, type Registry } from 'prom-client';
 import type { Observation } from '../capture/observation.ts';
 import { quantileOf, type Times } from '../capture/times.ts';
+import { isPassing } from '../errors.ts';
+import type { Store } from '../store.ts';
 
 /** Nodes and integrations that have series of their own; those that come later are counted together, as `other`. */
 const MOST_SERIES = 500;
+const MOST_BACKLOGS = 100;
 const OTHER = 'other';
 const QUANTILES = [0.5, 0.99] as const;
 
@@ -25,7 +28,7 @@ class Named {
 }
 
 /** Of this process: what its rule nodes and integrations do. Ids and types only: names and reasons are for those who have logged in. */
-export function watchNodes(register: Registry, { statistics }: Pick<Observation, 'statistics'>): void {
+export function watchNodes(register: Registry, { statistics }: Pick<Observation, 'statistics'>, store: Pick<Store, 'keptSummary'>): void {
   const registers = [register];
   const labelNames = ['chain', 'node', 'type'];
   const named = new Named();
@@ -57,6 +60,30 @@ export function watchNodes(register: Registry, { statistics }: Pick<Observation,
     help: 'Time of a rule node for one message, of the last minutes.',
     labelNames: [...labelNames, 'quantile'],
     registers,
+  });
+  watchBacklog(register, statistics, store);
+}
+
+/** Read when somebody asks; while the store is away there are none. */
+function watchBacklog(register: Registry, statistics: Observation['statistics'], store: Pick<Store, 'keptSummary'>): void {
+  const labelNames = ['chain', 'node', 'type'];
+  new Gauge({
+    name: 'fieldbridge_node_backlog',
+    help: 'Messages that wait at a rule node, to be sent or for their time; of all processes.',
+    labelNames,
+    registers: [register],
+    async collect() {
+      this.reset();
+      const keeping = [...statistics.ofNodes()].filter(({ keeps }) => keeps).slice(0, MOST_BACKLOGS);
+      try {
+        for (const { info, type } of keeping) {
+          const { count } = await store.keptSummary(info.tenantId, info.id);
+          this.set({ chain: info.chainId, node: info.id, type }, count);
+        }
+      } catch (cause) {
+        if (!isPassing(cause)) throw cause;
+      }
+    },
   });
 }
 

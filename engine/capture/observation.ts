@@ -72,7 +72,7 @@ export function createObservation(options: ObservationOptions): Observation {
     trace: (work) => new Trace(work, traceDeps),
     sent(sent) {
       const { node, emission, ms } = sent;
-      const { times, failures } = statistics.node(node.info, node.definition?.type ?? '');
+      const { times, failures } = statistics.node(node);
       times.add(ms, 1, statistics.clock());
       const labels = typeof emission.to === 'string' ? [emission.to] : emission.to;
       if (labels.includes('Failure')) failures.add(emission.error || 'Failure');

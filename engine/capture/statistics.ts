@@ -1,4 +1,4 @@
-import type { NodeInfo } from '#engine/node.ts';
+import type { AnyNode, NodeInfo } from '#engine/node.ts';
 import type { Ring } from './rings.ts';
 import { type Buckets, quantileOf, Times } from './times.ts';
 
@@ -29,10 +29,17 @@ export class Reasons {
   }
 }
 
+export interface CountedNode {
+  readonly info: NodeInfo;
+  readonly definition: Pick<AnyNode, 'type' | 'send' | 'due'> | null;
+}
+
 export class NodeStatistics {
   readonly info: NodeInfo;
   /** Class name or our own type. */
   readonly type: string;
+  /** Messages may wait at it. */
+  readonly keeps: boolean;
   readonly times: Times;
   readonly failures = new Reasons();
   /** Messages that came to it, whatever became of them. */
@@ -40,9 +47,10 @@ export class NodeStatistics {
   /** Where its messages are kept, once there was one. */
   ring: Ring | null = null;
 
-  constructor(info: NodeInfo, type: string, now: number) {
+  constructor({ info, definition }: CountedNode, now: number) {
     this.info = info;
-    this.type = type;
+    this.type = definition?.type ?? '';
+    this.keeps = definition?.send !== undefined || definition?.due !== undefined;
     this.times = new Times(now);
   }
 }
@@ -85,11 +93,11 @@ export class Statistics {
     this.clock = clock;
   }
 
-  node(info: NodeInfo, type: string): NodeStatistics {
-    let entry = this.nodes.get(info.id);
+  node(node: CountedNode): NodeStatistics {
+    let entry = this.nodes.get(node.info.id);
     if (!entry) {
-      entry = new NodeStatistics(info, type, this.clock());
-      this.nodes.set(info.id, entry);
+      entry = new NodeStatistics(node, this.clock());
+      this.nodes.set(node.info.id, entry);
     }
     return entry;
   }

@@ -114,7 +114,7 @@ export class Trace {
     const { statistics, keep } = this.deps;
     const visited: Visited = {
       node,
-      statistics: statistics.node(node.info, node.definition?.type ?? ''),
+      statistics: statistics.node(node),
       messages: trips.length,
       steps: [],
       startedMs: statistics.clock(),
@@ -180,7 +180,7 @@ export class Trace {
   }
 
   failed(node: CompiledNode, reason: string | undefined): void {
-    this.deps.statistics.node(node.info, node.definition?.type ?? '').failures.add(reason || 'Failure');
+    this.deps.statistics.node(node).failures.add(reason || 'Failure');
   }
 
   /** A new message of the node at work, into the lanes. */

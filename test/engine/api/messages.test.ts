@@ -137,8 +137,8 @@ test('statistics: of a chain and of an integration, also before anything happene
   const info = { id: chain.node, name: 'n', chainId: chain.id, chainName: 'c', tenantId, queueName: null, serviceId: 'test' };
   const { statistics } = api.context.observation;
   const type = 'org.thingsboard.rule.engine.action.TbLogNode';
-  statistics.node(info, type).times.add(8, 3, statistics.clock());
-  statistics.node(info, type).failures.add('away');
+  statistics.node({ info, definition: { type } }).times.add(8, 3, statistics.clock());
+  statistics.node({ info, definition: { type } }).failures.add('away');
   const { body } = await api.call('GET', `/api/ruleChain/${chain.id}/statistics`);
   const { p50Ms, p99Ms, perSecond, ...rest } = body.nodes[0];
   assert.ok(Math.abs(p50Ms - 8) < 0.8 && Math.abs(p99Ms - 8) < 0.8 && perSecond > 0);
@@ -156,18 +156,24 @@ test('statistics: of a chain and of an integration, also before anything happene
 
 test('metrics: nodes by id and type, bounded in number, without names and reasons', async () => {
   const { statistics } = api.context.observation;
-  for (let i = 0; i < 600; i++)
-    statistics.node({ id: `n${i}`, name: 'secret name', chainId: 'big', chainName: 'x', tenantId, queueName: null, serviceId: 'test' }, 'T').arrived =
-      2;
-  statistics
-    .node({ id: 'n1', name: '', chainId: 'big', chainName: '', tenantId, queueName: null, serviceId: 'test' }, 'T')
-    .failures.add('secret reason');
+  const counted = (id: string, type = 'T', more = {}) =>
+    statistics.node({
+      info: { id, name: 'secret name', chainId: 'big', chainName: 'x', tenantId, queueName: null, serviceId: 'test' },
+      definition: { type, ...more },
+    });
+  counted('sends', 'S', { send: async () => 'Success' });
+  for (let i = 0; i < 600; i++) counted(`n${i}`).arrived = 2;
+  counted('n1').failures.add('secret reason');
   const text = (await api.call('GET', '/metrics', { token: null })).text;
   const series = text.split('\n').filter((line) => line.startsWith('fieldbridge_node_messages_total{'));
   assert.equal(series.length, 501);
   const sum = series.reduce((total, line) => total + Number(line.slice(line.lastIndexOf(' '))), 0);
   assert.ok(sum >= 1200, `${sum}`);
   assert.ok(text.includes('fieldbridge_node_failures_total{chain="big",node="n1",type="T"} 1'));
+  assert.deepEqual(
+    text.split('\n').filter((line) => line.startsWith('fieldbridge_node_backlog{')),
+    ['fieldbridge_node_backlog{chain="big",node="sends",type="S"} 0'],
+  );
   assert.ok(!text.includes('secret'));
   statistics.forget('big');
   assert.ok(!(await api.call('GET', '/metrics', { token: null })).text.includes('"big"'));
