@@ -46,7 +46,8 @@ export type Expression = Span &
     | { readonly type: 'new'; readonly className: string; readonly args: readonly Expression[] }
     | { readonly type: 'newArray'; readonly of: string; readonly size: Expression | null; readonly items: readonly Expression[] }
     | { readonly type: 'assign'; readonly target: Expression; readonly operator: string; readonly value: Expression }
-    | { readonly type: 'function' }
+    /** Fails when it is reached. */
+    | { readonly type: 'refused'; readonly why: string }
   );
 
 export interface FunctionStatement extends Span {
@@ -95,6 +96,7 @@ export interface Hint extends Span {
 }
 
 export interface Program {
+  readonly source: string;
   readonly body: readonly Statement[];
   readonly hints: readonly Hint[];
 }

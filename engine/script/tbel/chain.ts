@@ -16,11 +16,18 @@ interface Node {
 
 const ARITHMETIC = new Set(['+', '-', '*', '/', '%', '**']);
 const INTEGER = new Set(['+', '-', '*', '/']);
+const BITS = new Set(['&', '|', '^', '<<', '>>', '>>>', '<<<']);
 const isNode = (e: Made | Node): e is Node => 'operator' in e;
 const isInt = (kind: StaticKind): boolean => kind === 'I' || kind === 'int';
 
 export interface ChainWriter {
+  /** What stands in the program for an operand. */
+  text(operand: number): string;
+  /** Told when the chain is not grouped as its operators let expect. */
+  unusual(grouping: string): void;
   literal(value: unknown): Made;
+  /** @throws TbelSyntaxError */
+  refuse(message: string): never;
   /** The operation, at its place in the text. */
   mark(code: string): string;
 }
@@ -33,13 +40,50 @@ export function chainCode(operands: readonly Made[], operators: readonly string[
     const operator = operators[at]!;
     const next = operators[at + 1];
     if (ARITHMETIC.has(operator) && next !== undefined && LEVELS[next]! > LEVELS[operator]!) break;
+    if (BITS.has(operator) && [first, operands[at + 1]!].some(({ kind }) => kind === 'D' || kind === 'F' || kind === 'S'))
+      writer.refuse('bitwise operation on a non-fixed-point number.');
     const value = folded(operator, first.literal.value, operands[at + 1]!.literal!.value);
     if (value === undefined) break;
     first = writer.literal(value);
   }
+  if (operators.length > 1) tellGrouping(operands.length, operators, at, writer);
   if (at === operators.length) return first;
   const tree = grouped(first, operands.slice(at + 1), operators.slice(at));
   return { code: codeOf(tree, writer), kind: tree.kind };
+}
+
+interface Leaf extends Made {
+  readonly shape: string;
+}
+const leaf = (shape: string): Leaf => ({ code: '', kind: null, shape });
+const shapeOf = (e: Made | Node): string =>
+  isNode(e) ? `(${shapeOf(e.left)} ${e.operator} ${shapeOf(e.right)})` : ((e as Partial<Leaf>).shape ?? '');
+
+/** @param folded how many operators in front were applied to literals. */
+function tellGrouping(count: number, operators: readonly string[], folded: number, writer: ChainWriter): void {
+  const leaves = Array.from({ length: count }, (_, i) => leaf(`\0${i}\0`));
+  let first = leaves[0]!;
+  for (let i = 0; i < folded; i++) first = leaf(`(${first.shape} ${operators[i]} ${leaves[i + 1]!.shape})`);
+  const actual = folded === operators.length ? first.shape : shapeOf(grouped(first, leaves.slice(folded + 1), operators.slice(folded)));
+  if (actual === byLevels(leaves, operators)) return;
+  writer.unusual(actual.slice(1, -1).replaceAll(/\0(\d+)\0/g, (_, i) => writer.text(Number(i))));
+}
+
+/** As every textbook has it: the tighter operator first, equal ones from the left. */
+function byLevels(leaves: readonly Leaf[], operators: readonly string[]): string {
+  const shapes: string[] = [leaves[0]!.shape];
+  const waiting: string[] = [];
+  const join = (): void => {
+    const right = shapes.pop()!;
+    shapes.push(`(${shapes.pop()!} ${waiting.pop()!} ${right})`);
+  };
+  for (const [i, operator] of operators.entries()) {
+    while (waiting.length > 0 && LEVELS[waiting.at(-1)!]! >= LEVELS[operator]!) join();
+    waiting.push(operator);
+    shapes.push(leaves[i + 1]!.shape);
+  }
+  while (waiting.length > 0) join();
+  return shapes[0]!;
 }
 
 function grouped(first: Made, rest: readonly Made[], operators: readonly string[]): Node {

@@ -28,7 +28,7 @@ export function compileTbel(source: string, args: readonly string[]): Compiled {
   try {
     const program = parse(source);
     const made = generate(program, args);
-    const hints = program.hints.map(({ message, start }) => ({ message, ...placeOf(source, start) }));
+    const hints = made.hints.map(({ message, start }) => ({ message, ...placeOf(source, start) }));
     return { ok: true, code: made.code, hints, locate: (message, column) => locate(source, made, message, column) };
   } catch (cause) {
     if (cause instanceof TbelSyntaxError) return { ok: false, fault: { message: cause.message, ...placeOf(source, cause.at) } };

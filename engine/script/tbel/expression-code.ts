@@ -1,6 +1,7 @@
 import type { Expression, Span, Step } from './ast.ts';
 import { chainCode, operationCode } from './chain.ts';
 import { TbelSyntaxError } from './errors.ts';
+import { SIMPLE_CLASSES } from './expressions.ts';
 import { callKind, type Made, methodKind, staticKind } from './kinds.ts';
 import { complement, negate } from './runtime/arithmetic.ts';
 import { library } from './runtime/library.ts';
@@ -37,7 +38,7 @@ export const made = (u: Unit, e: Expression): Made => {
       return chainCode(
         e.operands.map((each) => made(u, each)),
         e.operators,
-        { literal: (value) => u.literal(value), mark: (code) => u.mark(code, e) },
+        u.chainWriter(e, e.operands),
       );
     }
     case 'logic':
@@ -89,8 +90,8 @@ export const made = (u: Unit, e: Expression): Made => {
       return { code: u.mark(`newArray(${quoted(e.of)}, ${e.size === null ? 'null' : code(u, e.size)}, [${args(u, e.items)}])`, e), kind: 'array' };
     case 'assign':
       return assignment(u, e);
-    case 'function':
-      return unknown(u.mark(`stop("Unsupported value type: function")`, e));
+    case 'refused':
+      return unknown(u.mark(`stop(${quoted(e.why)})`, e));
   }
 };
 
@@ -144,6 +145,8 @@ const realLiteral = (value: number, kind: string): unknown => (kind === 'F' ? fl
 function name(u: Unit, text: string, span: Span): Made {
   if (u.projection !== null && (text === '$' || !u.isVariable(text)))
     return unknown(text === '$' ? u.projection : u.mark(`get(${u.projection}, ${quoted(text)})`, span));
+  // The name of a class is no value: `(int) -1.5` is a subtraction.
+  if (SIMPLE_CLASSES.has(text) && !u.isVariable(text)) return unknown('null');
   return { code: u.read(text, span), kind: u.kindOf(text), isLoose: u.isLoose(text) };
 }
 
@@ -238,7 +241,7 @@ function ofClass(u: Unit, e: Expression & { type: 'path' }): { value: Made; take
     if (step.kind === 'index') return null;
     const full = `${text}.${step.name}`;
     if (step.kind === 'call') {
-      if (!CLASS_HEADS.has(text) && !text.startsWith('java.')) return null;
+      if (!CLASS_HEADS.has(text)) return text.startsWith('java.') ? { value: unknown(u.mark('missing("java")', e.base)), taken: i + 1 } : null;
       const list = step.args.map((each) => made(u, each));
       if (list.length > 10)
         return { value: unknown(u.mark(`stop("Maximum method arguments count overflow (${list.length} > 10)!")`, step)), taken: i + 1 };

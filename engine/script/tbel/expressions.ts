@@ -29,6 +29,12 @@ const WORDS = new Set(['contains', 'instanceof', 'is', 'soundslike', 'strsim', '
 const ASSIGNMENTS = new Set(['=', '+=', '-=', '*=', '/=', '%=', '&=', '|=', '^=', '<<=', '>>=', '>>>=']);
 const CASTS = new Set('int long double float byte short char boolean String Integer Long Double Float Byte Short Character Boolean'.split(' '));
 const PRIMITIVES = new Set('byte short int long float double boolean char'.split(' '));
+/** Classes that are known without the name of a package; nothing can be named so either. */
+export const SIMPLE_CLASSES = new Set(
+  'String CharSequence Integer int Long long Boolean boolean Short short Character char Double double Float float Byte byte Math StrictMath Void Object Number Exception'.split(
+    ' ',
+  ),
+);
 /** Words that nothing can be named (§2). */
 export const RESERVED = new Set(
   (
@@ -56,12 +62,22 @@ export function expression(c: Cursor): Expression {
 function ternary(c: Cursor): Expression {
   const condition = either(c);
   if (!c.takeSign('?')) return condition;
+  if (c.isSign(':')) return withoutMeaning(c, condition);
   const yes = expression(c);
   // The key of an entry that was cut at its last colon ends here.
   if (c.now.type === 'end') return { type: 'ternary', condition, yes, otherwise: null, start: condition.start, end: yes.end };
   c.expect(':');
   const otherwise = expression(c);
   return { type: 'ternary', condition, yes, otherwise, start: condition.start, end: otherwise.end };
+}
+
+/** `x ?: y` is read by the original and fails when it is reached. */
+function withoutMeaning(c: Cursor, condition: Expression): Expression {
+  c.take();
+  const { end } = expression(c);
+  const { start } = condition;
+  c.hint("'?:' fails when it is reached, as on the original engine: write `x or y`", { start, end });
+  return { type: 'refused', why: "'?:' is not supported", start, end };
 }
 
 function either(c: Cursor): Expression {
@@ -91,18 +107,28 @@ function words(c: Cursor): Expression {
     if (!(type === 'name' ? WORDS.has(text) : type === 'sign' && (text === '~=' || text === '#'))) return left;
     c.take();
     const right = unary(c);
-    left = chain(c, { type: 'word', operator: text, left, right, start: left.start, end: right.end });
+    const nearest = left.type === 'chain' ? left.operands.at(-1)! : left;
+    // `~=` takes only its neighbour, and so do the others when that is a literal.
+    if (left.type === 'chain' && (text === '~=' || nearest.type === 'number' || nearest.type === 'string')) {
+      c.hint(`'${text}' takes only what stands next to it here: parentheses make that clear`, { start: left.start, end: right.end });
+      const word: Expression = { type: 'word', operator: text, left: nearest, right, start: nearest.start, end: right.end };
+      left = chain(c, word, left.operands.slice(0, -1), left.operators);
+    } else left = chain(c, { type: 'word', operator: text, left, right, start: left.start, end: right.end });
   }
 }
 
-function chain(c: Cursor, first: Expression): Expression {
-  const operands = [first];
-  const operators: string[] = [];
+/** @param before what stands in front of `first`, with its operators. */
+function chain(c: Cursor, first: Expression, before: readonly Expression[] = [], joined: readonly string[] = []): Expression {
+  const operands = [...before, first];
+  const operators = [...joined];
   while (c.now.type === 'sign' && Object.hasOwn(LEVELS, c.now.text)) {
     operators.push(c.take().text);
     operands.push(unary(c));
   }
-  return operators.length === 0 ? first : { type: 'chain', operands, operators, start: first.start, end: operands.at(-1)!.end };
+  if (operators.length === 0) return first;
+  const counted = operands.find((each, i) => each.type === 'count' && !each.isPrefix && i < operands.length - 1);
+  if (counted !== undefined) c.hint("an expression ends at '++' and '--' on the original engine: what follows is refused", counted);
+  return { type: 'chain', operands, operators, start: operands[0]!.start, end: operands.at(-1)!.end };
 }
 
 function unary(c: Cursor): Expression {
@@ -111,7 +137,8 @@ function unary(c: Cursor): Expression {
     if (text === '!' || text === '-' || text === '+' || text === '~') {
       c.take();
       const operand = c.deeper(() => unary(c));
-      if (text === '-' && operand.type === 'number' && c.before.isHex === true) throw new TbelSyntaxError('badly formatted number: -0x…', start);
+      if (text === '-' && operand.type === 'number' && c.before.isHex === true)
+        throw new TbelSyntaxError(`badly formatted number: -${c.source.slice(operand.start, operand.end)}`, start);
       if (text === '~' && operand.type !== 'number' && operand.type !== 'group')
         throw new TbelSyntaxError("'~' stands only before a number or a parenthesis", start);
       return { type: 'unary', operator: text, operand, start, end: operand.end };
@@ -119,6 +146,7 @@ function unary(c: Cursor): Expression {
     if (text === '++' || text === '--') {
       c.take();
       const target = unary(c);
+      if (target.type !== 'name') c.hint(`'${text}' on anything but a variable fails on the original engine`, { start, end: target.end });
       return { type: 'count', operator: text, isPrefix: true, target, start, end: target.end };
     }
     if (text === '(' && isCast(c)) {
@@ -137,6 +165,7 @@ function unary(c: Cursor): Expression {
   const operand = postfix(c, primary(c));
   if (!c.isSign('++') && !c.isSign('--')) return operand;
   const { text: operator, end } = c.take();
+  if (operand.type !== 'name') c.hint(`'${operator}' on anything but a variable fails on the original engine`, { start, end });
   return { type: 'count', operator: operator as '++' | '--', isPrefix: false, target: operand, start, end };
 }
 
@@ -220,6 +249,8 @@ function primary(c: Cursor): Expression {
   }
   if (RESERVED.has(text)) throw c.unexpected();
   c.take();
+  if (text !== 'Math' && c.isSign(')') && c.isSign('-', 1) && CASTS.has(text))
+    c.hint('a cast of what begins with a minus gives null, as on the original engine: put parentheses around it', { start, end: c.now.end });
   if (!c.isSign('(')) return { type: 'name', name: text, start, end };
   const list = args(c);
   return { type: 'call', name: text, args: list, start, end: c.before.end };
@@ -245,7 +276,7 @@ function functionValue(c: Cursor): Expression {
     if (!c.isSign(opener)) throw c.unexpected();
     c.at = c.partner[c.at]! + 1;
   }
-  return { type: 'function', start, end: c.before.end };
+  return { type: 'refused', why: 'Unsupported value type: function', start, end: c.before.end };
 }
 
 function creation(c: Cursor): Expression {
@@ -299,12 +330,12 @@ export function collection(c: Cursor): Expression {
       }
       if (to === from) throw c.unexpected();
       const last = colons.at(-1);
-      if (last === undefined) entries.push({ key: null, value: c.part(to, () => expression(c)) });
+      if (last === undefined) entries.push({ key: null, value: element(c, to) });
       else {
         isMap = true;
         const key = entryKey(c, colons.length > 1 ? colons.at(-2)! + 1 : from, last);
         c.at = last + 1;
-        entries.push({ key, value: c.part(to, () => expression(c)) });
+        entries.push({ key, value: element(c, to) });
       }
       c.at = to;
       if (to < close) c.take();
@@ -316,6 +347,21 @@ export function collection(c: Cursor): Expression {
     if (bare !== undefined) throw new TbelSyntaxError('a map has a key for each value', bare.value.start);
     return { type: 'map', entries, start, end };
   });
+}
+
+/** What the original makes of elements that end in an index or begin with a collection (§3.4). */
+function element(c: Cursor, to: number): Expression {
+  const from = c.at;
+  const span = { start: c.all[from]!.start, end: c.all[Math.max(from, to - 1)]!.end };
+  const isSign = (at: number, text: string): boolean => c.all[at]?.type === 'sign' && c.all[at]!.text === text;
+  const open = isSign(to - 1, ']') ? c.partner[to - 1]! : -1;
+  if (open > from && (isSign(open - 1, ')') || c.all[open - 1]!.type === 'string')) {
+    c.hint('an element that ends in an index is that index alone, as on the original engine: put parentheses around it', span);
+    c.part(open, () => expression(c));
+    c.at = open;
+  } else if ((isSign(from, '[') || isSign(from, '{')) && c.partner[from]! < to - 1)
+    c.hint('the original engine refuses an element that begins with a collection and goes on: put parentheses around it', span);
+  return c.part(to, () => expression(c));
 }
 
 /** A word is its own text, whatever it names; a literal keeps its kind; the rest of a ternary is evaluated. */

@@ -1,4 +1,4 @@
-import type { Program, Span, Statement } from './ast.ts';
+import type { Hint, Program, Span, Statement } from './ast.ts';
 import { chainCode } from './chain.ts';
 import { code, condition, made } from './expression-code.ts';
 import { namesOf } from './names.ts';
@@ -12,6 +12,8 @@ export interface Generated {
   /** In pairs, by place in the code: the place and the index of the span. */
   readonly positions: readonly number[];
   readonly spans: readonly Span[];
+  /** In order of their places. */
+  readonly hints: readonly Hint[];
 }
 
 const OPERATIONS =
@@ -21,14 +23,14 @@ const OPERATIONS =
 /** Everything in front of the code stands on a line of its own, so that a column is a place. */
 const HEAD = `(function (operations) { 'use strict'; const { ${OPERATIONS} } = operations;\n`;
 
-export function generate({ body }: Program, args: readonly string[]): Generated {
-  const u = new Unit(args, namesOf(body));
+export function generate({ body, hints, source }: Program, args: readonly string[]): Generated {
+  const u = new Unit(source, args, namesOf(body));
   const main = statements(u, body, true, []);
   const functions = [...u.functions.values()].map((each) => u.function(each, () => statements(u, each.body, true, []))).join('');
   const constants = u.constants.map((each, i) => `const k${i} = ${each};`).join('');
   const text = `${constants}return function (${u.argNames()}) {${u.declarations()}${main}${functions}}\n})`;
   const { code: clean, positions } = unmarked(text);
-  return { code: HEAD + clean, positions, spans: u.places };
+  return { code: HEAD + clean, positions, spans: u.places, hints: [...hints, ...u.hints].sort((a, b) => a.start - b.start) };
 }
 
 /** Where `break` and `continue` lead to. */
@@ -109,7 +111,9 @@ function counted(u: Unit, e: Parameters<typeof made>[1] & { type: 'count' }): st
 function declaration(u: Unit, s: Statement & { type: 'var' }, isTail: boolean): string {
   if (s.value === null) {
     // In a function such a variable exists only when something has been assigned to it.
-    if (u.scope !== null) return isTail ? 'return null;' : '';
+    const isRepeated = u.cleanups.length > 0;
+    if (isRepeated) u.hint(`'var ${s.name};' in a loop fails the second time on the original engine: give it a value`, s);
+    if (u.scope !== null) return isTail ? 'return null;' : isRepeated ? `${u.target(s.name)} = undefined;` : '';
     u.learn(s.name, null);
     return `${u.target(s.name)} = null;`;
   }
@@ -175,11 +179,7 @@ function switched(u: Unit, s: Statement & { type: 'switch' }, isTail: boolean, e
   let otherwise = isTail ? 'return null;' : '';
   const branches: string[] = [];
   for (const { values, isDefault, body } of s.cases) {
-    const tests = values.map(
-      (each) =>
-        chainCode([{ code: key, kind: null }, made(u, each)], ['=='], { literal: (value) => u.literal(value), mark: (part) => u.mark(part, each) })
-          .code,
-    );
+    const tests = values.map((each) => chainCode([{ code: key, kind: null }, made(u, each)], ['=='], u.chainWriter(each, [])).code);
     const flat = body.length === 1 && body[0]!.type === 'block' ? body[0]!.body : body;
     const inner = scoped(u, false, () => statements(u, flat, false, inside));
     if (isDefault) otherwise = inner;

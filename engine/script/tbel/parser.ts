@@ -1,8 +1,10 @@
-import type { Expression, Program, Statement, SwitchCase } from './ast.ts';
+import type { Expression, Program, Span, Statement, SwitchCase } from './ast.ts';
 import { Cursor } from './cursor.ts';
 import { TbelSyntaxError } from './errors.ts';
-import { expression, RESERVED } from './expressions.ts';
+import { expression, RESERVED, SIMPLE_CLASSES } from './expressions.ts';
+import { library } from './runtime/library.ts';
 
+const REGISTERED = new Set(['JSON', 'Date', 'Random', 'Calendar']);
 const LITERALS = new Set(['true', 'false', 'null', 'nil', 'empty']);
 
 /** @throws TbelSyntaxError */
@@ -10,7 +12,28 @@ export function parse(source: string): Program {
   const c = new Cursor(source);
   const body: Statement[] = [];
   while (c.now.type !== 'end') body.push(statement(c, true));
-  return { body, hints: c.hints };
+  tellUncalled(c, body);
+  return { source, body, hints: c.hints };
+}
+
+/** Functions that nothing can call. */
+function tellUncalled(c: Cursor, body: readonly Statement[]): void {
+  const known = new Set<string>();
+  for (const each of body) {
+    if (each.type !== 'function') continue;
+    const { name, start } = each;
+    const span = { start, end: start };
+    if (library.has(name)) c.hint(`the function '${name}' is never called: the library has one of this name`, span);
+    else if (known.has(name)) c.hint(`the function '${name}' is never called: there is one of this name before it`, span);
+    known.add(name);
+  }
+}
+
+/** A name that is given to something. */
+function ownName(c: Cursor): string {
+  const { text, start } = c.name();
+  if (RESERVED.has(text) || SIMPLE_CLASSES.has(text)) throw new TbelSyntaxError(`reserved word: ${text}`, start);
+  return text;
 }
 
 function statement(c: Cursor, isTop: boolean): Statement {
@@ -119,7 +142,7 @@ function forStatement(c: Cursor): Statement {
   if (colon >= 0) {
     if (c.takeWord('var')) c.hint("'var' in front of the variable of an iteration is refused by the original engine", c.before);
     while (c.at < colon - 1) c.take();
-    const { text: name } = c.name();
+    const name = ownName(c);
     c.expect(':');
     const source = expression(c);
     c.expect(')');
@@ -179,9 +202,21 @@ function switchStatement(c: Cursor): Statement {
     const body: Statement[] = [];
     while (!c.isSign('}') && !c.isWord('case') && !c.isWord('default')) body.push(statement(c, false));
     if (!c.isSign('}') && !leaves(body.at(-1))) c.hint("a case that ends in neither 'break' nor 'return' is refused by the original engine", first);
+    tellCase(c, first, values, isDefault, body);
     cases.push({ values, isDefault, body });
   }
   return { type: 'switch', key, cases, start, end: c.before.end };
+}
+
+function tellCase(c: Cursor, first: Span, values: readonly Expression[], isDefault: boolean, body: readonly Statement[]): void {
+  if (isDefault && !c.isSign('}')) c.hint("'default' is the last group of a switch on the original engine", first);
+  if (body[0]?.type === 'block' && c.source[body[0].start] === '{')
+    c.hint('braces around the statements of a case are refused by the original engine', body[0]);
+  if (isDefault && body.at(-1)?.type === 'break')
+    c.hint("'break' in 'default' ends the whole function with null on the original engine", body.at(-1)!);
+  for (const value of values)
+    if (!['number', 'string', 'constant'].includes(value.type) && !(value.type === 'unary' && value.operand.type === 'number'))
+      c.hint('the original engine takes literals only as the values of a case', value);
 }
 
 function leaves(last: Statement | undefined): boolean {
@@ -191,15 +226,14 @@ function leaves(last: Statement | undefined): boolean {
 
 function functionStatement(c: Cursor): Statement {
   const { start } = c.take();
-  const { text: name, start: nameAt } = c.name();
-  if (RESERVED.has(name)) throw new TbelSyntaxError(`reserved word: ${name}`, nameAt);
+  const name = ownName(c);
   c.expect('(');
   const params: string[] = [];
   if (!c.isSign(')')) {
     do {
       const typed = c.peek(1).type === 'name';
       if (typed) c.take();
-      params.push(c.name().text);
+      params.push(ownName(c));
     } while (c.takeSign(','));
   }
   c.expect(')');
@@ -227,20 +261,20 @@ function simplePart(c: Cursor): Statement {
   if (c.takeWord('var')) return declarations(c, start, false);
   const words = typeWords(c);
   if (words > 0) {
+    if (words === 1 && !SIMPLE_CLASSES.has(c.now.text) && !REGISTERED.has(c.now.text))
+      throw new TbelSyntaxError(`unknown class or illegal statement: ${c.now.text} (variables are declared with 'var')`, start);
     for (let i = 0; i < words; i++) c.take();
     return declarations(c, start, true);
   }
   const value = expression(c);
-  if (value.type === 'count' && value.target.type !== 'name')
-    c.hint(`'${value.operator}' on anything but a variable fails on the original engine`, value);
   return { type: 'expression', value, start, end: c.before.end };
 }
 
 function declarations(c: Cursor, start: number, isTyped: boolean): Statement {
   const made: Statement[] = [];
   do {
-    const { text: name, start: at } = c.name();
-    if (RESERVED.has(name)) throw new TbelSyntaxError(`reserved word: ${name}`, at);
+    const at = c.now.start;
+    const name = ownName(c);
     const value = c.takeSign('=') ? expression(c) : null;
     made.push({ type: 'var', name, value, isTyped, start: at, end: c.before.end });
   } while (c.takeSign(','));

@@ -1,4 +1,5 @@
-import type { FunctionStatement, Span } from './ast.ts';
+import type { FunctionStatement, Hint, Span } from './ast.ts';
+import type { ChainWriter } from './chain.ts';
 import { TbelSyntaxError } from './errors.ts';
 import { type Made, type StaticKind, staticKind } from './kinds.ts';
 import { type Names, namesOf } from './names.ts';
@@ -25,10 +26,12 @@ const safe = (name: string): string =>
 
 /** What is known while a program is written: its variables, functions, places and constants. */
 export class Unit {
+  readonly source: string;
   readonly args: readonly string[];
   readonly globals: Names;
   readonly functions: ReadonlyMap<string, FunctionStatement>;
   readonly places: Span[] = [];
+  readonly hints: Hint[] = [];
   readonly constants: string[] = [];
   /** The statically known kinds of the top level's variables; null: unknown for good. */
   readonly kinds = new Map<string, StaticKind>();
@@ -42,7 +45,8 @@ export class Unit {
   #serial = 0;
   readonly #reassigned: ReadonlySet<string>;
 
-  constructor(args: readonly string[], globals: Names) {
+  constructor(source: string, args: readonly string[], globals: Names) {
+    this.source = source;
     this.args = args;
     this.globals = globals;
     this.functions = firstOf(globals.functions);
@@ -72,6 +76,23 @@ export class Unit {
   mark(code: string, span: Span): string {
     this.places.push(span);
     return `${MARK}${this.places.length - 1}${MARK_END}${code}`;
+  }
+
+  hint(message: string, { start, end }: Span): void {
+    // What stands in a part that is written twice is told once.
+    if (!this.hints.some((hint) => hint.start === start && hint.message === message)) this.hints.push({ message, start, end });
+  }
+
+  chainWriter(span: Span, operands: readonly Span[]): ChainWriter {
+    return {
+      literal: (value) => this.literal(value),
+      mark: (code) => this.mark(code, span),
+      text: (i) => this.source.slice(operands[i]!.start, operands[i]!.end).slice(0, 40),
+      unusual: (grouping) => this.hint(`this is computed as ${grouping}, as on the original engine: parentheses make it clear`, span),
+      refuse: (message) => {
+        throw new TbelSyntaxError(message, span.start);
+      },
+    };
   }
 
   literal(value: unknown): Made {

@@ -149,10 +149,11 @@ export const stop = (message: string): never => fault(message);
 /** What a foreach goes over; a list that grows or shrinks meanwhile is an error. */
 export function* each(source: unknown): Generator<unknown> {
   if (Array.isArray(source)) {
+    // Java's iterator: at its end when it has gone as far as the list is long now, whatever happened before.
     const size = source.length;
-    for (let i = 0; i < size; i++) {
+    for (let i = 0; i !== source.length; i++) {
+      if (source.length !== size) fault('ConcurrentModificationException');
       yield source[i];
-      if (source.length !== size && i < size - 1) fault('ConcurrentModificationException');
     }
   } else if (typeof source === 'string') for (let i = 0; i < source.length; i++) yield new Chr(source[i]!);
   else if (isInt(source)) for (let i = 1; i <= source; i++) yield i;

@@ -72,14 +72,14 @@ function onLongs(operator: string, a: bigint, b: bigint): unknown {
       return dbl(Number(a) / Number(b));
     default: {
       const power = Number(a) ** Number(b);
-      return Math.abs(power) <= 9.2233720368547758e18 ? (b >= 0n ? lng(a ** b) : ofRank(power, 3)) : dbl(power);
+      return power > 9.2233720368547758e18 ? dbl(power) : ofRank(power, 3);
     }
   }
 }
 
 function power(a: number, b: number): unknown {
   const value = a ** b;
-  return Math.abs(value) <= MAX ? clampInt(value) : dbl(value);
+  return value > MAX ? dbl(value) : clampInt(value);
 }
 
 function compute(operator: string, a: unknown, b: unknown): unknown {

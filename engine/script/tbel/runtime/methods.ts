@@ -1,5 +1,5 @@
 import { decimalOf, textOf } from './text.ts';
-import { Byt, Chr, cannotConvert, clampInt, classOf, fault, isInt, Lng, numberOf, rankOf, sameValue } from './values.ts';
+import { Byt, Chr, cannotConvert, clampInt, classOf, fault, isInt, Lng, numberOf, rankOf, sameValue, valueOfKey } from './values.ts';
 
 /** Methods of values: tables by name, so that no name of a program is ever looked up on an object. */
 export interface Method {
@@ -62,6 +62,7 @@ export function hashOf(v: unknown): number {
   if (v instanceof Byt) return v.v;
   if (v instanceof Lng) return Number(BigInt.asIntN(32, v.v ^ (BigInt.asUintN(64, v.v) >> 32n)));
   if (Array.isArray(v)) return v.reduce<number>((hash, each) => (Math.imul(31, hash) + hashOf(each)) | 0, 1);
+  if (v instanceof Map) return [...v].reduce((hash, [key, value]) => (hash + (hashOf(valueOfKey(key)) ^ hashOf(value))) | 0, 0);
   if (rankOf(v) > 0) {
     const view = new DataView(new ArrayBuffer(8));
     view.setFloat64(0, numberOf(v));

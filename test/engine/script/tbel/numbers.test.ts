@@ -1,0 +1,143 @@
+import { rows } from './run.ts';
+
+/** Specs: tbel §5. */
+rows('static integers', [
+  ['var a = 7; var b = 2; return [a / b, a + b, a * b, a - b];', '[3,9,14,5]'],
+  ['var a = 2147483647; return a + 1;', '2147483648'],
+  ['var a = 999999999; var b = 9; return [a * b, a + a + a];', '[410065399,2999999997]'],
+  ['var a = 1; var b = 0; return a / b;', 'error: / by zero'],
+  ['var a = 7; a = 2.5; return a / 2;', 'error: class java.lang.Double cannot be cast to class java.lang.Integer'],
+  ['int a = 7; return a / 2;', '3.5'],
+  ['return payload[0] / 2;', '63', [127]],
+  ['var a = payload; return a.size() / 2;', '1.5', [1, 2, 3]],
+  ['var a = [1, 2, 3]; return a.size() / 2;', '1'],
+  ['function f(a) { return a / 2; } return [f(7), f(7L), f(7.0)];', '[3.5,3,3.5]'],
+  ['function f(a) { return [(a & 0xFF) / 2, (a | 0) / 2, (a ^ 0) / 2, (a << 0) / 2, (a >> 0) / 2]; } return f(7);', '[3,3,3,3,3]'],
+  ['function f(a) { var y = a & 0xFF; return y / 2; } return f(7);', '3.5'],
+  ['function f(a) { return (a & 0xFFFFFFFF) / 2; } return f(7L);', 'error: class java.lang.Long cannot be cast to class java.lang.Integer'],
+  ['var c = true; var b = c ? 1.5 : 2; return b / 2;', 'error: class java.lang.Double cannot be cast to class java.lang.Integer'],
+  ['var x = parseInt("7"); var y = parseHexToInt("07", true); return [x / 2, y / 2];', '[3,3]'],
+  ['var x = Integer.parseInt("2147483647"); var y = 2; return [x * y, x + 1, x / y];', '[2147483647,2147483647,1073741823]'],
+  ['var t = toInt(3.0); var d = 2; return t / d;', '1'],
+  ['return [Integer.MAX_VALUE + 1, Integer.MIN_VALUE - 1];', '[2147483647,-2147483648]'],
+  ['var x = 1; x = 2.5; return x % 2;', '0'],
+  ['var t = 0; foreach (v : [1.5, 2]) { t = t + v; } return t;', '3'],
+  ['var s = "a"; return s + 1 / 2;', '"a0.5"'],
+  ['var v = 100000; return v * v;', '1410065408'],
+  ['function f(v) { return v * v; } return f(100000);', '10000000000'],
+]);
+
+const OF = (a: string, b: string): string => `function f(a, b) { return [a + b, a - b, a * b, a / b, a % b, a ** b]; } return f(${a}, ${b});`;
+rows('arithmetic', [
+  [OF('7', '2'), '[9,5,14,3.5,1,49]'],
+  [OF('6', '2'), '[8,4,12,3.0,0,36]'],
+  [OF('2147483647L', '2L'), '[2147483649,2147483645,4294967294,1.0737418235E9,1,4611686014132420608]'],
+  [OF('7.5', '2.5'), '[10.0,5.0,18.75,3.0,0.0,154.0459]'.replace('154.0459', String(7.5 ** 2.5))],
+  [OF('7.5f', '2.5f'), `[10.0,5.0,18.75,3.0,0.0,${7.5 ** 2.5}]`],
+  [OF('7', '2L'), '[9,5,14,3,1,49]'],
+  [OF('7L', '2'), '[9,5,14,3,1,49]'],
+  [OF('7', '2.0'), '[9.0,5.0,14.0,3.5,1.0,49.0]'],
+  [OF('7', '2.0f'), '[9.0,5.0,14.0,3.5,1.0,49.0]'],
+  [OF('7.0', '2L'), '[9.0,5.0,14.0,3.5,1.0,49.0]'],
+  [OF('payload[0]', 'payload[1]'), '[9,5,14,3.5,1,49]', [7, 2]],
+  [OF('payload[0]', '2'), '[9,5,14,3,1,49]', [7]],
+  [OF('payload[0]', '2.0'), '[9.0,5.0,14.0,3.5,1.0,49.0]', [7]],
+  ['function f(a) { return [a / 2, a * 1.5, a * 200, a + 200]; } return f(payload[0]);', '[63,190.5,25400,327]', [127]],
+  [OF('"7"', '2'), '["72",5,14,3,1,49]'],
+  [OF('7', '"2"'), '["72",5,14,3,1,49]'],
+  [OF('"7"', '2.0'), '["72.0",5.0,14.0,3.5,1.0,49.0]'],
+  [OF('"7"', '"2"'), '["72",5.0,14.0,3.5,1.0,49.0]'],
+  ['function f(a, b) { return [a * 1, a * 1.0, b * a]; } return f("7.9", "2");', '[7,7.9,15.8]'],
+  ['function f(a) { return [a - 1, a * 2, a / 2, a % 2]; } return f("x");', '[null,null,null,null]'],
+  ['function f(a) { return [a - 1, a * 2, 2 / a, a % 2]; } return f(null);', '[null,null,null,null]'],
+  ['function f(a) { return [a + 1, a + [3], a - 1, a * 2]; } return f([1, 2]);', '[[1,2,1],[1,2,3],null,null]'],
+  ['function f(a) { return [a + null, a + true, a + {b: 1}, a + [1]]; } return f("x");', '["xnull","xtrue","x{b=1}","x[1]"]'],
+  ['function f(a) { return [a + 1, true + a, a + a]; } return f(null);', '["null1","truenull","nullnull"]'],
+  ['function f(a, b) { return [a + b, a - b - b - b]; } return f(2147483647, 1);', '[2147483648,2147483644]'],
+  ['function f(a) { return [a * a, -a - 2]; } return f(2147483647);', '[4611686014132420609,-2147483649]'],
+  ['function f(a) { return [a / 0, -a / 0, (a - a) / 0]; } return f(7);', '["Infinity","-Infinity","NaN"]'],
+  ['function f(a) { return a % 0; } return f(7);', 'error: / by zero'],
+  ['function f(a) { return a % 0L; } return f(7L);', 'error: / by zero'],
+  ['function f(a, b) { return [a + b, a * b]; } return f(9223372036854775807, 1L);', '[-9223372036854775808,9223372036854775807]'],
+  ['function f(a) { return a + 1; } return f(9007199254740993L);', '9007199254740992'],
+  ['function f(a, b) { return [a ** b, b ** a, a ** 31, a ** -1]; } return f(2, 10);', '[1024,100,2.147483648E9,0]'],
+  ['function f(a) { return [a ** 62L, a ** 63L]; } return f(2L);', '[4611686018427387904,9223372036854775807]'],
+  ['function f(a) { return [1.0E20 * a, 3000000000L * a]; } return f(1);', '[1.0E20,3000000000]'],
+]);
+
+rows('bits', [
+  ['function f(a, b) { return [a & b, a | b, a ^ b, a << b, a >> b, a >>> b]; } return f(-13, 3);', '[3,-13,-16,-104,-2,536870910]'],
+  ['function f(a) { return [a << 33, a << 32, a >> 33]; } return f(4);', '[8,4,2]'],
+  ['function f(a, b) { return [a & b, a | b, a ^ b, a << b, a >> b, a >>> b]; } return f(-13L, 3L);', '[3,-13,-16,-104,-2,2305843009213693950]'],
+  ['function f(a) { return [a << 65L, a << 64L]; } return f(4L);', '[8,4]'],
+  ['function f(a, b) { return [a & b, a | b, a << b, a & b instanceof Long]; } return f(12, 5L);', '[4,13,384,true]'],
+  [
+    'function f(a, b) { return [(a & b) instanceof Long, (a << b) instanceof Integer, (b << a) instanceof Long]; } return f(1, 5L);',
+    '[true,true,true]',
+  ],
+  ['return [payload[0] & 0xFF, payload[0] | 0, payload[0] << 8, payload[0] >> 1, payload[0] >>> 28];', '[254,-2,-512,-1,15]', [254]],
+  ['return 0xFF & payload[0];', 'error: class java.lang.Byte cannot be cast to class java.lang.Integer', [1]],
+  ['return payload[0] | payload[1];', 'error: class java.lang.Byte cannot be cast to class java.lang.Integer', [1, 2]],
+  ['function f(a, b) { return [a & b, a | b, a ^ b]; } return f(true, false);', '[false,true,true]'],
+  ['function f(a) { return [a & 1, a | 4]; } return f(true);', '[1,5]'],
+  ['function f(a) { return a & 1.5; } return f(3);', 'null'],
+  ['function f(a) { return a & 1.5; } return f(2.5);', 'error: bitwise operation on a non-fixed-point number.'],
+  ['1 & "a"', 'compile: bitwise operation on a non-fixed-point number. (line 1, column 8)'],
+  ['1 & 1.5', 'compile: bitwise operation on a non-fixed-point number. (line 1, column 8)'],
+  ['[0xFF << 24, 0x80000000 & 0xFFFFFFFF]', '[-16777216,2147483648]'],
+]);
+
+const COMPARED = 'function f(a, b) { return [a == b, a != b, a < b, a > b, a <= b, a >= b]; } return f';
+rows('comparison', [
+  [`${COMPARED}(1, 1.0);`, '[true,false,false,false,true,true]'],
+  [`${COMPARED}(1L, 2);`, '[false,true,true,false,true,false]'],
+  [`${COMPARED}(0.1f, 0.1);`, '[false,true,false,true,false,true]'],
+  [`${COMPARED}(1, "1.0");`, '[true,false,false,false,true,true]'],
+  [`${COMPARED}("10", 9);`, '[false,true,false,true,false,true]'],
+  [`${COMPARED}("10", "9");`, '[false,true,true,false,true,false]'],
+  [`${COMPARED}("a", "a");`, '[true,false,false,false,true,true]'],
+  [`${COMPARED}(null, 1);`, '[false,true,false,false,false,false]'],
+  [`${COMPARED}(1, null);`, '[false,true,false,false,false,false]'],
+  [`${COMPARED}(null, null);`, '[true,false,false,false,false,false]'],
+  [
+    'function f(a, b) { return [a == b, a != b]; } return [f("abc", 5), f([1], [1]), f([1], [1.0]), f({a: 1}, {a: 1}), f({a: 1}, {a: 2}), f([1], "x")];',
+    '[[false,true],[true,false],[false,true],[true,false],[false,true],[false,true]]',
+  ],
+  ['function f(a, b) { return a < b; } return f("abc", 5);', 'error: uncomparable values <<abc>> and <<5>>'],
+  [`${COMPARED}("abc"[0], "a");`, '[true,false,false,false,true,true]'],
+  ['"abc"[0] == 97', 'error: uncomparable values <<a>> and <<97>>'],
+  [
+    'function f(a, b) { return a == b; } return [f(1, true), f("true", true), f(0, false), f(2, true), f("x", true), f(true, true)];',
+    '[true,true,true,true,false,true]',
+  ],
+  ['var d = new Date(5L); var e = new Date(5L); return [d == e, d == d, d < e, d > e, d - e];', '[false,true,false,false,null]'],
+  ['9007199254740993L == 9007199254740992L', 'false'],
+]);
+
+rows('text', [
+  [
+    '[1 + "", 5L + "", 1.5 + "", 7.0 + "", 100000.0 + "", 1234567.0 + "", 12345678.0 + ""]',
+    '["1","5","1.5","7.0","100000.0","1234567.0","1.2345678E7"]',
+  ],
+  [
+    '["" + 0.001, "" + 0.0001, "" + 123456789.0, "" + 1e21, "" + 1.1f, "" + (1.1f * 1.0), "" + 0.0]',
+    '["0.001","1.0E-4","1.23456789E8","1.0E21","1.1","1.100000023841858","0.0"]',
+  ],
+  ['["" + [1, "a", null], "" + {a: 1, b: [2]}, "" + payload[0]]', '["[1, a, null]","{a=1, b=[2]}","-1"]', [255]],
+  ['function f(a) { return ["" + 0 / a, "" + 1 / a]; } return f(0);', '["NaN","Infinity"]'],
+  ['[1 + 2 + "a", "a" + 1 + 2, "v" + 6 / 2]', '["3a","a12","v3.0"]'],
+  ['var r = []; foreach (e : {a: 1}) { r.add("" + e); } return r;', '["a=1"]'],
+  ['[1, 1.0, 5L, 5f, true, null, "a"].toString()', '"[1, 1.0, 5, 5.0, true, null, a]"'],
+  ['[1e7, 9999999.0, 1.0E10, 123456789.5, 1.0E-5, -0.0]', '[1.0E7,9999999.0,1.0E10,1.234567895E8,1.0E-5,-0.0]'],
+]);
+
+rows('null', [
+  ['var m = {a: 1, b: 2, c: 3, d: 4}; m.a = null; m["b"] = null; m.put("c", null); return m;', '{"d":4}'],
+  ['var m = {}; m.putIfAbsent("a", null); return [m, m.size()];', '[{"a":null},1]'],
+  ['var l = [null, 1]; l.add(null); l[1] = null; return l;', '[null,null,null]'],
+  ['var m = {}; return m.x;', 'null'],
+  ['var m = {}; return m.x.y;', 'error: null pointer: \u0002'],
+  ['var m = {}; return m.x.f();', 'error: null pointer: \u0002'],
+  ['if (null) { ; }', 'error: null pointer: \u0002'],
+  ['var x = null; return x && true;', 'error: null pointer: \u0002'],
+]);
