@@ -73,16 +73,24 @@ export interface RunFigures {
 
 export const brokerConf = (options: BenchOptions): string[] => [`max_inflight_messages ${options.inFlight}`];
 
+export interface PlantOptions {
+  readonly debug?: boolean;
+  readonly chain?: (product: Product) => Promise<unknown>;
+  readonly product?: ProductOptions;
+  /** Of integration and converter, where a data folder has some already. */
+  readonly name?: string;
+}
+
 /** Product, broker, MQTT integration and chain. */
 export async function startPlant(
   options: BenchOptions,
-  { debug = false, chain, product: settings }: { debug?: boolean; chain?: (product: Product) => Promise<unknown>; product?: ProductOptions } = {},
+  { debug = false, chain, product: settings, name = 'bench' }: PlantOptions = {},
 ): Promise<Plant> {
   const broker = await startMosquitto({ conf: brokerConf(options) });
   const product = settings ? await startProduct({ nodeFlags: options.nodeFlags, ...settings }) : await productOf(options);
   await (chain ? chain(product) : uplinkChain(product, { debug }));
-  const uplink = await createUplinkConverter(product, 'bench up', DECODER);
-  const integration = await createMqttIntegration(product, { name: 'bench', uplink, port: broker.port, filters: ['ours/+/up'] });
+  const uplink = await createUplinkConverter(product, `${name} up`, DECODER);
+  const integration = await createMqttIntegration(product, { name, uplink, port: broker.port, filters: ['ours/+/up'] });
   await activeIntegration(product, integration);
   const publisher = await connectPublisher(broker.port, 'bench-load');
   let sent = 0;

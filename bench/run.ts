@@ -12,7 +12,7 @@ import idle from './idle.ts';
 import latency from './latency.ts';
 import { type BenchOptions, machineNoise, megabytes, printResult, type Result } from './measure.ts';
 import overload from './overload.ts';
-import rules from './rules.ts';
+import { capture, chains, deduplication, reload, tbel } from './rules.ts';
 import uplink from './uplink.ts';
 
 const WORKLOADS: Readonly<Record<string, (options: BenchOptions) => Promise<Result | Result[]>>> = {
@@ -21,7 +21,11 @@ const WORKLOADS: Readonly<Record<string, (options: BenchOptions) => Promise<Resu
   c: downlink,
   latency,
   growth,
-  rules,
+  tbel,
+  capture,
+  chains,
+  reload,
+  deduplication,
   idle,
   overload,
   cluster,
