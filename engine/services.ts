@@ -26,6 +26,14 @@ export interface Services {
       query: { keys: readonly string[]; startTs: number; endTs: number; aggregation: Aggregation; limit: number; order: SortOrder },
     ): Promise<Map<string, Point[]>>;
   };
+  /**
+   * What is stored of entities at this moment. For nodes that do not wait until what came earlier of the originator is through the chain: what that still writes may
+   * be missing.
+   */
+  snapshot: {
+    attributes: Services['attributes']['find'];
+    latest: Services['telemetry']['latest'];
+  };
   alarms: {
     /** Latest not cleared alarm of (originator, type). */
     active(originator: EntityRef, type: string): Promise<Alarm | null>;
@@ -193,6 +201,8 @@ export interface Alarm {
   readonly clearTs: number;
   readonly assignTs: number;
   readonly details: unknown;
+  /** JSON text of the details, where their numbers need it: `1.0`, 64-bit integers. Means nothing once the details are others. */
+  readonly exactDetails?: string | undefined;
   readonly propagate: boolean;
   readonly propagateToOwner: boolean;
   readonly propagateToTenant: boolean;

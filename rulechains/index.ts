@@ -10,6 +10,7 @@ import createRelation from './nodes/action/create-relation.ts';
 import delay from './nodes/action/delay.ts';
 import deleteAttributes from './nodes/action/delete-attributes.ts';
 import deleteRelation from './nodes/action/delete-relation.ts';
+import deviceProfile from './nodes/action/device-profile.ts';
 import deviceState from './nodes/action/device-state.ts';
 import generateDashboardReport from './nodes/action/generate-report.ts';
 import generateReport from './nodes/action/generate-report-v2.ts';
@@ -157,6 +158,7 @@ export const nodes: readonly AnyNode[] = [
   changeOwner,
   generateReport,
   generateDashboardReport,
+  deviceProfile,
   synchronizationStart,
   synchronizationEnd,
   aggregateLatest,

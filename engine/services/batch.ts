@@ -72,16 +72,19 @@ export const openBatchServices =
         hooks.enqueued(fresh);
         enqueueAction(work, fresh);
       };
+      const ownAttributes = attributeServices(tenantId, work, attributes, deps.store, (deviceId, change) =>
+        hooks.afterCommit(() => deps.waiting.notifyAttributes(deviceId, { scope: 'SHARED_SCOPE', ...change })),
+      );
+      const ownTelemetry = telemetryServices(tenantId, work, telemetry, deps.store, {
+        now: deps.now,
+        defaultTtlMs: () => deps.limits.known(tenantId).defaultTtlMs,
+      });
       return {
         ...waitingServices(deps, hooks),
         entities,
-        attributes: attributeServices(tenantId, work, attributes, deps.store, (deviceId, change) =>
-          hooks.afterCommit(() => deps.waiting.notifyAttributes(deviceId, { scope: 'SHARED_SCOPE', ...change })),
-        ),
-        telemetry: telemetryServices(tenantId, work, telemetry, deps.store, {
-          now: deps.now,
-          defaultTtlMs: () => deps.limits.known(tenantId).defaultTtlMs,
-        }),
+        attributes: ownAttributes,
+        telemetry: ownTelemetry,
+        snapshot: { attributes: ownAttributes.find, latest: ownTelemetry.latest },
         alarms: alarmServices(tenantId, work, alarms, { ...deps, entities, assignee: (userId) => assigneeOf(deps, tenantId, userId) }),
         relations,
         groups: groupServices(tenantId, work, { store: deps.store, pending: docs, relations, inventory, enqueue, now: deps.now }),

@@ -62,6 +62,10 @@ export function services(world: World = {}) {
   const memory: Record<string, unknown> = { ...world.memory };
   const docs: Record<string, Doc> = { ...world.docs };
   const all: Services = {
+    snapshot: {
+      attributes: (...asked) => all.attributes.find(...asked),
+      latest: (...asked) => all.telemetry.latest(...asked),
+    },
     kept: {
       list: async (nodeId, key) => kept[`${nodeId} ${key}`] ?? [],
       count: async (nodeId, key) =>
