@@ -7,6 +7,7 @@ import apiKeys from './api-keys.ts';
 import assets from './assets.ts';
 import attributes from './attributes.ts';
 import bulkImport from './bulk-import.ts';
+import chainTests from './chain-tests.ts';
 import components from './components.ts';
 import type { ApiContext } from './context.ts';
 import converterTests from './converter-tests.ts';
@@ -81,6 +82,7 @@ export const ROUTES: readonly Routes[] = [
   persistentRpc,
   rpc,
   revisions,
+  chainTests,
   ruleChainFiles,
   ruleChains,
   ruleEngine,

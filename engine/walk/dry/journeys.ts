@@ -1,0 +1,116 @@
+import { type Journey, journeyOf } from '#engine/capture/journey.ts';
+import { type CaptureRecord, madeRecord } from '#engine/capture/records.ts';
+import { Statistics } from '#engine/capture/statistics.ts';
+import { Trace } from '#engine/capture/trace.ts';
+import { walkRecord } from '#engine/capture/walk-entry.ts';
+import type { Message } from '#engine/message.ts';
+import type { CompiledNode } from '../chain.ts';
+import type { Flow, Trip } from '../trip.ts';
+import type { Recorder } from './effects.ts';
+import type { DryWork } from './work.ts';
+
+/** Thrown between two nodes: the dry run is at one of its limits. */
+export class Stopped extends Error {}
+
+export interface Budget {
+  /** @throws Stopped */
+  spend(messages: number, chars: number): void;
+}
+
+/** Sees every visit of a node: tells the recorder whose the effects are, and ends the walk when too much came of it. */
+export class DryTrace extends Trace {
+  readonly flows = new Set<Flow>();
+  private readonly known = new WeakSet<Trip>();
+  private readonly recorder: Recorder;
+  private readonly budget: Budget;
+
+  constructor(work: DryWork, statistics: Statistics, recorder: Recorder, budget: Budget) {
+    super(work, { statistics, keep: () => {}, now: () => 0 });
+    this.recorder = recorder;
+    this.budget = budget;
+  }
+
+  override enter(node: CompiledNode, trips: readonly Trip[]) {
+    let messages = 0;
+    let chars = 0;
+    for (const trip of trips) {
+      this.flows.add(trip.flow);
+      if (!this.known.has(trip)) messages++;
+      this.known.add(trip);
+      chars += STEP_CHARS + Math.min(trip.message.data.length, TEXT_CHARS);
+    }
+    this.budget.spend(messages, chars);
+    return super.enter(node, trips);
+  }
+
+  override left(visited: Parameters<Trace['left']>[0]): void {
+    super.left(visited);
+    this.recorder.collect(visited.node);
+  }
+
+  /** What a node puts into other chains is an effect: it goes nowhere here. */
+  override created(): void {}
+
+  override done(flows: Iterable<Flow>): void {
+    for (const flow of flows) this.flows.add(flow);
+  }
+}
+
+/** Of one step in a journey, without its data; and of that data. */
+const STEP_CHARS = 500;
+const TEXT_CHARS = 4096;
+
+/** The records of a dry run, sorted by the messages that it was given. */
+export class Journeys {
+  readonly statistics = new Statistics();
+  private readonly groups = new Map<string, CaptureRecord[]>();
+  private readonly work: DryWork;
+  /** Unix ms at 0 of the statistics' clock. */
+  private readonly origin: number;
+
+  constructor(work: DryWork) {
+    this.work = work;
+    this.origin = Date.now() - this.statistics.clock();
+  }
+
+  begin(messageId: string): void {
+    this.groups.set(messageId, []);
+  }
+
+  knows(messageId: string): boolean {
+    return this.groups.has(messageId);
+  }
+
+  /** @param unfinished why messages that are still under way do not go on */
+  walked(flows: Iterable<Flow>, unfinished: string | null): void {
+    const at = Date.now();
+    for (const { trips } of flows) {
+      const root = trips[0]!;
+      if (unfinished !== null) for (const trip of trips) if (trip.frame !== null) trip.fate = { is: 'held', reason: unfinished, until: at };
+      if (root.due !== null) continue;
+      const record = walkRecord(trips, { work: this.work, origin: this.origin, at });
+      const group = this.groups.get(record.id) ?? [];
+      group.push(record);
+      for (const { entered, message, step } of trips) {
+        for (const id of [entered.id, message.id]) this.groups.set(id, group);
+        for (let each = step; each; each = each.before) for (const { id } of each.created ?? []) this.groups.set(id, group);
+      }
+    }
+  }
+
+  /** A node made a message of another one, beside the walks. */
+  made(of: string, message: Message, node: CompiledNode): void {
+    const group = this.groups.get(of);
+    if (!group) return;
+    group.push({ k: 'made', at: Date.now(), of, nodeId: node.info.id, made: madeRecord(message) });
+    this.groups.set(message.id, group);
+  }
+
+  of(messageId: string, tenantId: string): Promise<Journey | null> {
+    const downlink = async (id: string) => {
+      const found = this.work.downlinks.find((each) => each.id === id);
+      return found ? { state: found.state, reason: null, history: found.history } : null;
+    };
+    return journeyOf(messageId, this.groups.get(messageId) ?? [], { tenantId, downlink, busy: false });
+  }
+}
