@@ -4,6 +4,7 @@ import type { Message } from '#engine/message.ts';
 import type { Emission } from '#engine/node.ts';
 import type { Downlink } from '#engine/store.ts';
 import type { CompiledNode } from '#engine/walk/chain.ts';
+import { Budget } from './budget.ts';
 import type { Entry, Sink } from './entries.ts';
 import { type CaptureRecord, cut, type EndRecord, madeRecord, messageRecord, nodeRecord } from './records.ts';
 import { type Ring, Rings } from './rings.ts';
@@ -64,12 +65,9 @@ const WAITING_BYTES = 512 * 1024;
 /** Uplinks of a while ago, for messages that are worth keeping. */
 const RECENT_BYTES = 256 * 1024;
 /** Work of a flush before others have their turn, ms. */
-const SLICE_MS = 2;
-/** The part of the time that flushes take: at high rates most is overwritten anyway before anybody could read it. */
-const SHARE = 0.015;
-/** The same, of what can not wait for the flush. */
+const SLICE_MS = 1;
+/** The part of the time for what can not wait for the flush. */
 const SELDOM_SHARE = 0.005;
-const MOST_PAUSE_MS = 10_000;
 const MOST_ALLOWANCE_MS = 10;
 const SMALL_BYTES = 600;
 
@@ -86,7 +84,7 @@ export function createCapture({ segments, ringBytes, newId, now, log }: CaptureO
   let recentBytes = 0;
   let filling = new Map<Ring, Filling>();
   let timer: NodeJS.Timeout | null = null;
-  let notBefore = 0;
+  const budget = new Budget();
   let flushing: Promise<void> | null = null;
   /** Time that may be spent on what does not wait for the flush, ms. */
   let allowance = MOST_ALLOWANCE_MS;
@@ -125,7 +123,7 @@ export function createCapture({ segments, ringBytes, newId, now, log }: CaptureO
     waiting.push(entry);
     waitingBytes += entry.bytes;
     if (waitingBytes > WAITING_BYTES) {
-      if (!flushing && performance.now() >= notBefore) void flush();
+      if (!flushing && budget.allows()) void flush();
       else {
         let first = 0;
         while (waitingBytes > WAITING_BYTES && first < waiting.length - 1) letGo(waiting[first++]!);
@@ -136,13 +134,11 @@ export function createCapture({ segments, ringBytes, newId, now, log }: CaptureO
   }
 
   function arm(): void {
-    timer ??= setTimeout(
-      () => {
-        timer = null;
-        void flush();
-      },
-      Math.max(FLUSH_MS, notBefore - performance.now()),
-    ).unref();
+    timer ??= setTimeout(() => {
+      timer = null;
+      if (budget.allows()) void flush();
+      else arm();
+    }, FLUSH_MS).unref();
   }
 
   /** It can not wait for the flush: what is seldom is written now, what happens all the time comes again. */
@@ -177,14 +173,15 @@ export function createCapture({ segments, ringBytes, newId, now, log }: CaptureO
     waiting = [];
     waitingBytes = 0;
     rings.turn();
+    budget.start();
     let begin = performance.now();
-    let spent = 0;
     for (const entry of entries) {
       for (let i = 0; i < entry.size; i++) {
         write(entry, i);
         if ((i & 7) !== 7 || performance.now() - begin < SLICE_MS) continue;
-        spent += performance.now() - begin;
+        budget.pause();
         await new Promise((resolve) => setImmediate(resolve));
+        budget.goOn();
         begin = performance.now();
       }
       passed(entry);
@@ -192,8 +189,7 @@ export function createCapture({ segments, ringBytes, newId, now, log }: CaptureO
     const full = filling;
     filling = new Map();
     const all: Lines[] = [...full].filter(([ring]) => !ring.gone).map(([ring, { lines }]) => ({ ring: ring.name, lines }));
-    spent += performance.now() - begin;
-    notBefore = performance.now() + Math.min(spent / SHARE, MOST_PAUSE_MS);
+    budget.end();
     if (all.length > 0) await segments.append(all);
   }
 

@@ -72,44 +72,50 @@ function entityOf(kind: keyof Marks, entry: unknown): string {
 function partOf({ lists, steps: own }: Share, step: Step): Lists {
   if (own.length <= 1) return lists;
   const place = own.indexOf(step);
-  return Object.fromEntries(
-    KINDS.map((kind) => {
-      const all = lists[kind];
-      const each = all.length / own.length;
-      return [kind, Number.isInteger(each) ? all.slice(place * each, (place + 1) * each) : all];
-    }),
-  ) as unknown as Lists;
+  const part = { ...lists };
+  for (const kind of KINDS) {
+    const all = lists[kind];
+    const each = all.length / own.length;
+    if (each > 0 && Number.isInteger(each)) (part[kind] as unknown) = all.slice(place * each, (place + 1) * each);
+  }
+  return part;
 }
 
 function recordOf(lists: Lists, originator: EntityRef): WroteRecord | undefined {
-  const whose = (entity: EntityRef) => (entity.id === originator.id ? {} : { entityId: entity });
-  const total = KINDS.reduce((sum, kind) => sum + lists[kind].length, 0);
+  let total = 0;
+  let more = 0;
+  for (const kind of KINDS) {
+    total += lists[kind].length;
+    more += Math.max(0, lists[kind].length - MOST_WRITES);
+  }
   if (total === 0) return undefined;
-  const shown = <T, R>(list: readonly T[], map: (entry: T) => R): R[] => list.slice(0, MOST_WRITES).map(map);
-  const parts: [string, readonly unknown[]][] = [
-    ['telemetry', shown(lists.telemetry, ({ entity, ts, values }) => ({ ...whose(entity), ts, values: plain(values) }))],
-    ['attributes', shown(lists.attributes, (write) => ({ ...whose(write.entity), scope: write.scope, ...attributePart(write) }))],
-    ['removedTelemetry', shown(lists.telemetryRemovals, ({ entity, keys }) => ({ ...whose(entity), keys: keys.slice(0, MOST_KEYS) }))],
-    [
-      'relations',
-      shown(lists.relations, (change) => {
-        const saved = 'save' in change;
-        const { from, to, type } = saved ? change.save : change.remove;
-        return { saved, from, to, type };
-      }),
-    ],
-    [
-      'entities',
-      shown(lists.docs, (change) => {
-        if ('remove' in change) return { entityType: change.remove.collection, id: change.remove.id, removed: true };
-        const { collection, id, name, state } = change.doc;
-        return { entityType: collection, id, name, ...(state ? { state } : {}) };
-      }),
-    ],
-    ['downlinks', shown(lists.downlinks, ({ id, integrationId }) => ({ id, integrationId }))],
-  ];
-  const more = KINDS.reduce((sum, kind) => sum + Math.max(0, lists[kind].length - MOST_WRITES), 0);
-  return { ...Object.fromEntries(parts.filter(([, list]) => list.length > 0)), ...(more > 0 ? { more } : {}) };
+  const record: { -readonly [K in keyof WroteRecord]: WroteRecord[K] } = {};
+  const whose = (entity: EntityRef) => (entity.id === originator.id ? {} : { entityId: entity });
+  const { telemetry, attributes, telemetryRemovals, relations, docs, downlinks } = lists;
+  if (telemetry.length > 0) record.telemetry = shown(telemetry, ({ entity, ts, values }) => ({ ...whose(entity), ts, values: plain(values) }));
+  if (attributes.length > 0)
+    record.attributes = shown(attributes, (write) => ({ ...whose(write.entity), scope: write.scope, ...attributePart(write) }));
+  if (telemetryRemovals.length > 0)
+    record.removedTelemetry = shown(telemetryRemovals, ({ entity, keys }) => ({ ...whose(entity), keys: keys.slice(0, MOST_KEYS) }));
+  if (relations.length > 0) record.relations = shown(relations, relationPart);
+  if (docs.length > 0) record.entities = shown(docs, entityPart);
+  if (downlinks.length > 0) record.downlinks = shown(downlinks, ({ id, integrationId }) => ({ id, integrationId }));
+  if (more > 0) record.more = more;
+  return record;
+}
+
+const shown = <T, R>(list: readonly T[], map: (entry: T) => R): R[] => list.slice(0, MOST_WRITES).map(map);
+
+function relationPart(change: Work['relations'][number]): NonNullable<WroteRecord['relations']>[number] {
+  const saved = 'save' in change;
+  const { from, to, type } = saved ? change.save : change.remove;
+  return { saved, from, to, type };
+}
+
+function entityPart(change: Work['docs'][number]): NonNullable<WroteRecord['entities']>[number] {
+  if ('remove' in change) return { entityType: change.remove.collection, id: change.remove.id, removed: true };
+  const { collection, id, name, state } = change.doc;
+  return { entityType: collection, id, name, ...(state ? { state } : {}) };
 }
 
 function attributePart(write: AttributeWrite | AttributeRemoval): object {
@@ -117,11 +123,12 @@ function attributePart(write: AttributeWrite | AttributeRemoval): object {
 }
 
 function plain(values: readonly KeyValue[]): Record<string, unknown> {
-  const shown: Record<string, unknown> = {};
-  for (const [key, value] of values.slice(0, MOST_KEYS)) {
-    Object.defineProperty(shown, key, { value: plainValue(value), enumerable: true, configurable: true, writable: true });
+  const map: Record<string, unknown> = {};
+  for (let i = 0; i < values.length && i < MOST_KEYS; i++) {
+    const [key, value] = values[i]!;
+    if (key !== '__proto__') map[key] = plainValue(value);
   }
-  return shown;
+  return map;
 }
 
 /** JSON as it is kept has no 64-bit integers: those beyond 2^53 are shown as text. */
