@@ -10,7 +10,8 @@ import { CliError, type Client, EXIT } from './client.ts';
 const CALL_NODE = 'org.thingsboard.rule.engine.flow.TbRuleChainInputNode';
 type Raw = Record<string, unknown>;
 
-interface Chain {
+/** One rule chain of a file. */
+export interface Chain {
   readonly file: string;
   /** Of an export of many chains, else null. */
   readonly id: string | null;
@@ -73,7 +74,7 @@ function filesOf(path: string): string[] {
 }
 
 /** A file of one chain, or the export of many. */
-function chainsOf(file: string): Chain[] {
+export function chainsOf(file: string): Chain[] {
   let parsed: Raw;
   try {
     parsed = JSON.parse(readFileSync(file, 'utf8')) as Raw;

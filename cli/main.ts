@@ -1,5 +1,6 @@
 import { parseArgs } from 'node:util';
 import { lintChains } from './chain-lint.ts';
+import { testChains } from './chain-test.ts';
 import { CliError, connect, EXIT } from './client.ts';
 import { copyInstallation } from './copy.ts';
 import { listDeadLetters, requeueDeadLetters } from './dead-letters.ts';
@@ -12,6 +13,7 @@ const HELP = `fieldbridge: the command line of Fieldbridge
   fieldbridge chain import FILE [--root]        a rule chain file becomes a new chain; --root makes it the root chain
   fieldbridge chain export ID|NAME [--out FILE]
   fieldbridge chain lint FILE|DIR [--strict]    what can not run or will surprise, without a server; --url looks the entities up there; --strict: warnings fail too
+  fieldbridge chain test DIR                    walks every chain's cases below DIR and compares what would happen; needs no server, does nothing
   fieldbridge converter import FILE
   fieldbridge converter export ID|NAME [--out FILE]
   fieldbridge test DIR                          runs every converter's cases below DIR; needs no server
@@ -94,6 +96,8 @@ async function run(argv: string[]): Promise<number> {
       const { json = false, strict = false } = values;
       return lintChains(path, { json, strict, client: values.url === undefined ? null : await client() });
     }
+    case 'chain test':
+      return testChains(need('a DIR'), { json: values.json ?? false });
     case 'converter import': {
       const file = need('a FILE');
       const converter = await importConverter(await client(), file);

@@ -36,6 +36,11 @@ export async function testConverters(
   } finally {
     await engine.close();
   }
+  return conclude(outcomes, json, write);
+}
+
+/** Tells how the cases went. @returns the exit code: 1 when some failed */
+export function conclude(outcomes: readonly CaseOutcome[], json: boolean, write: (text: string) => unknown): number {
   const count = (outcome: CaseOutcome['outcome']): number => outcomes.filter((each) => each.outcome === outcome).length;
   const [passed, failed, skipped] = [count('passed'), count('failed'), count('skipped')];
   write(json ? `${JSON.stringify({ passed, failed, skipped, cases: outcomes })}\n` : report(outcomes));
