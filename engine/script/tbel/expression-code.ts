@@ -265,11 +265,13 @@ function path(u: Unit, e: Expression & { type: 'path' }): Made {
 }
 
 /** Behind `.?` everything that follows depends on the value that it found. */
-function steps(u: Unit, base: Made, list: readonly Step[], parent: Span): Made {
+function steps(u: Unit, base: Made, list: readonly Step[], parent: Expression): Made {
+  const readsField = parent.type === 'name' && u.hasFieldsOnly(parent.name);
   let text = base.code;
   let kind = base.kind;
   const guards: string[] = [];
-  let before = parent;
+  let before: Span = parent;
+  let reader = readsField ? 'field' : 'get';
   for (const step of list) {
     if (step.kind === 'call') {
       text = u.mark(
@@ -278,8 +280,10 @@ function steps(u: Unit, base: Made, list: readonly Step[], parent: Span): Made {
       );
       kind = methodKind(kind, step.name);
     } else {
-      text = step.kind === 'index' ? u.mark(`at(${text}, ${code(u, step.index)})`, before) : u.mark(`get(${text}, ${quoted(step.name)})`, before);
+      text =
+        step.kind === 'index' ? u.mark(`at(${text}, ${code(u, step.index)})`, before) : u.mark(`${reader}(${text}, ${quoted(step.name)})`, before);
       kind = null;
+      reader = 'get';
     }
     if (step.safe) {
       const temp = u.temp();

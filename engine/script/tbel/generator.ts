@@ -1,3 +1,4 @@
+import { usesOf } from './arguments.ts';
 import type { Hint, Program, Span, Statement } from './ast.ts';
 import { chainCode } from './chain.ts';
 import { code, condition, made } from './expression-code.ts';
@@ -17,18 +18,19 @@ export interface Generated {
 }
 
 const OPERATIONS =
-  'add, asInt, asLong, at, big, bits, bool, call, callLibrary, callStatic, cast, clampedOp, complement, constant, contains, count, create, dbl, div, each, eq, flt, ge, get, gt, ' +
+  'add, asInt, asLong, at, big, bits, bool, call, callLibrary, callStatic, cast, clampedOp, complement, constant, contains, count, create, dbl, div, each, eq, field, flt, ge, get, gt, ' +
   'intAdd, intDiv, intMul, intSub, isA, isBlank, isEmptyValue, itemsOf, le, lng, lt, matchesRegex, missing, mod, mul, negate, newArray, pairs, pow, put, putAt, ' +
   'similarity, soundsLike, stop, sub, textOf';
 /** Everything in front of the code stands on a line of its own, so that a column is a place. */
 const HEAD = `(function (operations) { 'use strict'; const { ${OPERATIONS} } = operations;\n`;
 
 export function generate({ body, hints, source }: Program, args: readonly string[]): Generated {
-  const u = new Unit(source, args, namesOf(body));
+  const uses = usesOf(body, args);
+  const u = new Unit(source, args, namesOf(body), uses);
   const main = statements(u, body, true, []);
   const functions = [...u.functions.values()].map((each) => u.function(each, () => statements(u, each.body, true, []))).join('');
   const constants = u.constants.map((each, i) => `const k${i} = ${each};`).join('');
-  const text = `${constants}return function (${u.argNames()}) {${u.declarations()}${main}${functions}}\n})`;
+  const text = `${constants}return { uses: "${args.map((name) => uses.get(name)).join('')}", run: function (${u.argNames()}) {${u.declarations()}${main}${functions}} };\n})`;
   const { code: clean, positions } = unmarked(text);
   return { code: HEAD + clean, positions, spans: u.places, hints: [...hints, ...u.hints].sort((a, b) => a.start - b.start) };
 }

@@ -1,3 +1,4 @@
+import type { ArgumentUse } from './arguments.ts';
 import type { FunctionStatement, Hint, Span } from './ast.ts';
 import type { ChainWriter } from './chain.ts';
 import { TbelSyntaxError } from './errors.ts';
@@ -44,8 +45,10 @@ export class Unit {
   projection: string | null = null;
   #serial = 0;
   readonly #reassigned: ReadonlySet<string>;
+  readonly #uses: ReadonlyMap<string, ArgumentUse>;
 
-  constructor(source: string, args: readonly string[], globals: Names) {
+  constructor(source: string, args: readonly string[], globals: Names, uses: ReadonlyMap<string, ArgumentUse> = new Map()) {
+    this.#uses = uses;
     this.source = source;
     this.args = args;
     this.globals = globals;
@@ -205,6 +208,9 @@ export class Unit {
     this.learn(name, null);
     return this.kinds.get(name) ?? null;
   }
+
+  /** An argument that is there by its properties only. */
+  hasFieldsOnly = (name: string): boolean => this.#uses.get(name) === 'f';
 
   isLoose = (name: string): boolean => this.#reassigned.has(name);
 }

@@ -1,7 +1,8 @@
 import { eq } from './compare.ts';
 import { dateMethods, newDate } from './dates.ts';
+import { everythingOf, Fields, isExact } from './json.ts';
 import { arrayMethods, itemsOf, listMethods, setMethods } from './lists.ts';
-import { entryMethods, mapMethods } from './maps.ts';
+import { ANSWERS, entryMethods, mapMethods } from './maps.ts';
 import { callMethod, intArg, type Methods, numberArg, textArg } from './methods.ts';
 import { statics, zeroOf } from './statics.ts';
 import { booleanMethods, charMethods, numberMethods, stringMethods } from './strings.ts';
@@ -72,9 +73,7 @@ export function get(self: unknown, name: string): unknown {
     const value = self.get(name);
     if (value !== undefined) return value;
     if (self.has(name)) return value ?? null;
-    if (name === 'size') return self.size;
-    if (name === 'empty') return self.size === 0;
-    return name === 'keys' || name === 'values' ? callMethod(mapMethods, self, name, []) : null;
+    return ANSWERS.has(name) ? callMethod(mapMethods, self, name === 'empty' ? 'isEmpty' : name, []) : null;
   }
   if (self === null || self === undefined) return nullPointer();
   if (Array.isArray(self) && (name === 'size' || name === 'length')) return self.length;
@@ -84,6 +83,15 @@ export function get(self: unknown, name: string): unknown {
   const getter = `get${name.charAt(0).toUpperCase()}${name.slice(1)}`;
   const method = table.get(name)?.min === 0 ? name : table.get(getter)?.min === 0 ? getter : null;
   return method === null ? unresolvable(name) : callMethod(table, self, method, []);
+}
+
+/** Of an argument that is used for nothing but its properties; the compiler leaves names that objects of the language have to `get`. */
+export function field(self: unknown, name: string): unknown {
+  if (!(self instanceof Fields)) return get(self, name);
+  const value = self.plain?.[name];
+  if (typeof value === 'string' || typeof value === 'boolean') return value;
+  if (typeof value === 'number' && isExact(self, value)) return value;
+  return get(everythingOf(self), name);
 }
 
 export function at(self: unknown, index: unknown): unknown {

@@ -5,163 +5,232 @@ import { Arr, Big, Byt, Chr, Dbl, dbl, Entry, Flt, fault, keyOf, Lng, lng, TbelD
 /** JSON in and out (specs: tbel §1, §8.10): `1` is not `1.0`, integers of 64 bits are exact, keys stay in order, nulls leave maps. */
 
 const MAX_JSON_DEPTH = 500;
-/** Where the language's own parser would lose something: whole doubles, exponents, long integers, minus zero, keys that are numbers. */
-const DELICATE = /\d\.0+(?!\d)|\d[eE]|(?<![.\d])\d{16}|-0|"\d+"\s*:|"__proto__"/;
+/** A whole number that is written as a Double may be there. */
+const HAS_WHOLE_DOUBLE = /\.0|\d[eE]/;
 
 export function readJson(text: string): unknown {
-  if (DELICATE.test(text)) return new Reader(text).read();
-  let value: unknown;
+  jsonText = text;
+  jsonAt = 0;
+  const value = readValue(0);
+  return skipSpace() === END ? value : wrongJson();
+}
+/** By the language's own parser, which is the fastest and loses what a number looked like. */
+function parsedJson(text: string): unknown {
   try {
-    value = JSON.parse(text);
+    return JSON.parse(text);
   } catch (cause) {
     return fault((cause as Error).message);
   }
-  return imported(value, 0);
+}
+export function checkJson(text: string): null {
+  parsedJson(text);
+  return null;
 }
 
-function imported(value: unknown, depth: number): unknown {
-  if (typeof value === 'number') return value >= -2147483648 && value <= 2147483647 ? value : Number.isInteger(value) ? lng(BigInt(value)) : value;
-  if (typeof value !== 'object' || value === null) return value;
+/** An object of which some properties are asked for: only they become values. */
+export class Fields {
+  readonly text: string;
+  readonly plain: Readonly<Record<string, unknown>> | null;
+  whole: unknown = undefined;
+  hasWholeDouble: boolean | null = null;
+  constructor(text: string, plain: Readonly<Record<string, unknown>> | null) {
+    this.text = text;
+    this.plain = plain;
+  }
+}
+export function readFields(text: string): Fields {
+  const value = parsedJson(text);
+  return new Fields(text, typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Record<string, unknown>) : null);
+}
+export function everythingOf(fields: Fields): unknown {
+  if (fields.whole === undefined) fields.whole = readJson(fields.text);
+  return fields.whole;
+}
+/** Whether the number is the Integer or the Double that its text says. */
+export function isExact(fields: Fields, v: number): boolean {
+  if (v % 1 !== 0) return true;
+  if (v > 2147483647 || v < -2147483648 || v === 0) return false;
+  fields.hasWholeDouble ??= HAS_WHOLE_DOUBLE.test(fields.text);
+  return !fields.hasWholeDouble;
+}
+
+// ---- the reader: one at a time, and it calls nothing that reads ----
+
+let jsonText = '';
+let jsonAt = 0;
+const END = -1;
+const POWERS_OF_TEN = Array.from({ length: 16 }, (_, i) => 10 ** i);
+
+/** @returns the code of the next character that means something. */
+function skipSpace(): number {
+  for (; jsonAt < jsonText.length; jsonAt++) {
+    const code = jsonText.charCodeAt(jsonAt);
+    if (code !== 32 && code !== 10 && code !== 13 && code !== 9) return code;
+  }
+  return END;
+}
+
+/** In the words of the language's own parser. */
+function wrongJson(): never {
+  parsedJson(jsonText);
+  return fault(`Unexpected character in JSON at position ${jsonAt}`);
+}
+
+function readValue(depth: number): unknown {
+  const code = skipSpace();
+  switch (code) {
+    case 34:
+      return readText();
+    case 123:
+      return readMap(depth + 1);
+    case 91:
+      return readList(depth + 1);
+    case 116:
+      return readWord('true', true);
+    case 102:
+      return readWord('false', false);
+    case 110:
+      return readWord('null', null);
+    default:
+      return readNumber();
+  }
+}
+
+function readWord<T>(word: string, value: T): T {
+  if (!jsonText.startsWith(word, jsonAt)) return wrongJson();
+  jsonAt += word.length;
+  return value;
+}
+
+function readText(): string {
+  const from = jsonAt;
+  for (let at = from + 1; at < jsonText.length; at++) {
+    const code = jsonText.charCodeAt(at);
+    if (code === 34) {
+      jsonAt = at + 1;
+      return jsonText.slice(from + 1, at);
+    }
+    if (code === 92) return readEscapedText(from, at);
+    if (code < 32) return wrongJson();
+  }
+  return wrongJson();
+}
+function readEscapedText(from: number, first: number): string {
+  let at = first;
+  for (let code = 92; code !== 34; code = jsonText.charCodeAt(at)) {
+    if (at >= jsonText.length) return wrongJson();
+    at += code === 92 ? 2 : 1;
+  }
+  jsonAt = at + 1;
+  return parsedJson(jsonText.slice(from, jsonAt)) as string;
+}
+
+function readNumber(): unknown {
+  const from = jsonAt;
+  let at = from;
+  const isNegative = jsonText.charCodeAt(at) === 45;
+  if (isNegative) at++;
+  const first = at;
+  let value = 0;
+  for (let code = jsonText.charCodeAt(at); code >= 48 && code <= 57; code = jsonText.charCodeAt(++at)) value = value * 10 + code - 48;
+  const digits = at - first;
+  if (digits === 0 || (digits > 1 && jsonText.charCodeAt(first) === 48)) return wrongJson();
+  let next = jsonText.charCodeAt(at);
+  let places = 0;
+  if (next === 46) {
+    at++;
+    const fraction = at;
+    for (next = jsonText.charCodeAt(at); next >= 48 && next <= 57; next = jsonText.charCodeAt(++at)) value = value * 10 + next - 48;
+    places = at - fraction;
+    if (places === 0) return wrongJson();
+  }
+  if (next === 101 || next === 69) return readExponent(from, at + 1);
+  jsonAt = at;
+  // Both sides of the division are exact, so that it gives the double that is nearest to the text.
+  if (places > 0)
+    return dbl(
+      digits + places > 15 ? Number(jsonText.slice(from, at)) : isNegative ? -value / POWERS_OF_TEN[places]! : value / POWERS_OF_TEN[places]!,
+    );
+  if (digits < 10) return isNegative ? 0 - value : value;
+  const whole = BigInt(jsonText.slice(from, at));
+  if (whole >= -2147483648n && whole <= 2147483647n) return Number(whole);
+  return whole >= -(2n ** 63n) && whole < 2n ** 63n ? lng(whole) : new Big(whole);
+}
+function readExponent(from: number, exponent: number): unknown {
+  let at = exponent;
+  const sign = jsonText.charCodeAt(at);
+  if (sign === 43 || sign === 45) at++;
+  const digits = at;
+  for (let code = jsonText.charCodeAt(at); code >= 48 && code <= 57; code = jsonText.charCodeAt(at)) at++;
+  if (at === digits) return wrongJson();
+  jsonAt = at;
+  return dbl(Number(jsonText.slice(from, at)));
+}
+
+function readList(depth: number): unknown[] {
   if (depth > MAX_JSON_DEPTH) return fault('JSON is nested too deeply');
-  if (Array.isArray(value)) {
-    for (let i = 0; i < value.length; i++) value[i] = imported(value[i], depth + 1);
-    return value;
+  const list: unknown[] = [];
+  jsonAt++;
+  if (skipSpace() === 93) {
+    jsonAt++;
+    return list;
   }
-  const map = new Map<unknown, unknown>();
-  for (const key in value) {
-    const each = (value as Record<string, unknown>)[key];
-    if (each !== null) map.set(key.charCodeAt(0) === 0 ? keyOf(key) : key, typeof each === 'string' ? each : imported(each, depth + 1));
+  for (;;) {
+    list.push(readValue(depth));
+    const code = skipSpace();
+    if (code !== 44 && code !== 93) return wrongJson();
+    jsonAt++;
+    if (code === 93) return list;
   }
-  return map;
 }
 
-/** The exact way, for texts that need it. */
-class Reader {
-  readonly #text: string;
-  #at = 0;
-  constructor(text: string) {
-    this.#text = text;
+function readMap(depth: number): Map<unknown, unknown> {
+  if (depth > MAX_JSON_DEPTH) return fault('JSON is nested too deeply');
+  const map = new Map<unknown, unknown>();
+  jsonAt++;
+  if (skipSpace() === 125) {
+    jsonAt++;
+    return map;
   }
+  for (;;) {
+    if (skipSpace() !== 34) return wrongJson();
+    const key = keyOf(readText());
+    if (skipSpace() !== 58) return wrongJson();
+    jsonAt++;
+    const value = readValue(depth);
+    if (value === null) map.delete(key);
+    else map.set(key, value);
+    const code = skipSpace();
+    if (code !== 44 && code !== 125) return wrongJson();
+    jsonAt++;
+    if (code === 125) return map;
+  }
+}
 
-  read(): unknown {
-    const value = this.#value(0);
-    this.#space();
-    return this.#at < this.#text.length ? this.#wrong() : value;
-  }
+const UNSAFE = /["\\\u0000-\u001f\ud800-\udfff]/;
+const quotedText = (text: string): string => (UNSAFE.test(text) ? JSON.stringify(text) : `"${text}"`);
 
-  #space(): void {
-    while (' \t\n\r'.includes(this.#text[this.#at] ?? '?')) this.#at++;
-  }
-
-  #wrong(): never {
-    const found = this.#text[this.#at];
-    return fault(found === undefined ? 'Unexpected end of JSON input' : `Unexpected character '${found}' in JSON at position ${this.#at}`);
-  }
-
-  #value(depth: number): unknown {
-    if (depth > MAX_JSON_DEPTH) return fault('JSON is nested too deeply');
-    this.#space();
-    const char = this.#text[this.#at];
-    if (char === '"') return this.#string();
-    if (char === '{') return this.#object(depth);
-    if (char === '[') return this.#array(depth);
-    for (const [word, value] of [
-      ['true', true],
-      ['false', false],
-      ['null', null],
-    ] as const) {
-      if (this.#text.startsWith(word, this.#at)) {
-        this.#at += word.length;
-        return value;
-      }
-    }
-    return this.#number();
-  }
-
-  #string(): string {
-    const from = this.#at++;
-    for (let char = this.#text[this.#at]; char !== '"'; char = this.#text[this.#at]) {
-      if (char === undefined) return this.#wrong();
-      this.#at += char === '\\' ? 2 : 1;
-    }
-    this.#at++;
-    try {
-      return JSON.parse(this.#text.slice(from, this.#at)) as string;
-    } catch {
-      this.#at = from;
-      return this.#wrong();
-    }
-  }
-
-  #number(): unknown {
-    const regex = /-?(?:0|[1-9]\d*)(\.\d+)?([eE][-+]?\d+)?/y;
-    regex.lastIndex = this.#at;
-    const match = regex.exec(this.#text);
-    if (match === null) return this.#wrong();
-    this.#at += match[0].length;
-    if (match[1] !== undefined || match[2] !== undefined) return dbl(Number(match[0]));
-    const value = BigInt(match[0]);
-    if (value >= -2147483648n && value <= 2147483647n) return Number(value);
-    return value >= -(2n ** 63n) && value < 2n ** 63n ? lng(value) : new Big(value);
-  }
-
-  #array(depth: number): unknown[] {
-    const list: unknown[] = [];
-    this.#at++;
-    this.#space();
-    if (this.#text[this.#at] === ']') {
-      this.#at++;
-      return list;
-    }
-    for (;;) {
-      list.push(this.#value(depth + 1));
-      this.#space();
-      const char = this.#text[this.#at];
-      if (char !== ',' && char !== ']') return this.#wrong();
-      this.#at++;
-      if (char === ']') return list;
-    }
-  }
-
-  #object(depth: number): Map<unknown, unknown> {
-    const map = new Map<unknown, unknown>();
-    this.#at++;
-    this.#space();
-    if (this.#text[this.#at] === '}') {
-      this.#at++;
-      return map;
-    }
-    for (;;) {
-      this.#space();
-      if (this.#text[this.#at] !== '"') return this.#wrong();
-      const key = this.#string();
-      this.#space();
-      if (this.#text[this.#at] !== ':') return this.#wrong();
-      this.#at++;
-      const value = this.#value(depth + 1);
-      if (value === null) map.delete(keyOf(key));
-      else map.set(keyOf(key), value);
-      this.#space();
-      const char = this.#text[this.#at];
-      if (char !== ',' && char !== '}') return this.#wrong();
-      this.#at++;
-      if (char === '}') return map;
-    }
-  }
+const knownKeys = new Map<unknown, string>();
+/** With its colon: keys are the same in every message. */
+function keyText(key: unknown): string {
+  const known = knownKeys.get(key);
+  if (known !== undefined) return known;
+  const text = `${quotedText(typeof key === 'string' && key.charCodeAt(0) !== 0 ? key : textOf(valueOfKey(key)))}:`;
+  if (typeof key === 'string' && key.length < 100 && knownKeys.size < 1000) knownKeys.set(key, text);
+  return text;
 }
 
 const real = (v: number, text: string): string => (Number.isFinite(v) ? text : `"${text}"`);
 
 export function writeJson(v: unknown, depth = 0): string {
-  if (typeof v === 'string') return JSON.stringify(v);
+  if (typeof v === 'string') return quotedText(v);
   if (typeof v === 'number') return Number.isInteger(v) ? String(v) : real(v, textOf(v));
   if (v === null || v === undefined) return 'null';
   if (typeof v === 'boolean') return v ? 'true' : 'false';
   if (depth > MAX_JSON_DEPTH) return fault('The value is nested too deeply, or contains itself');
   if (v instanceof Map) {
     let text = '';
-    for (const [key, value] of v)
-      text += `${text === '' ? '' : ','}${JSON.stringify(typeof key === 'string' && key.charCodeAt(0) !== 0 ? key : textOf(valueOfKey(key)))}:${writeJson(value, depth + 1)}`;
+    for (const [key, value] of v) text += (text === '' ? '' : ',') + keyText(key) + writeJson(value, depth + 1);
     return `{${text}}`;
   }
   if (Array.isArray(v) || v instanceof Arr || v instanceof Set) {

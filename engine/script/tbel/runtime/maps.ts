@@ -114,6 +114,13 @@ export const mapMethods: Methods = methodTable<Pairs>({
   memorySize: [0, 0, (map) => textOf(map).length],
 });
 
+/** Names under which a map without such a key answers as if it were called; those that change it are left out. */
+const CHANGING = new Set(['clear', 'reverse', 'invert', 'sortByKey', 'sortByValue']);
+export const ANSWERS: ReadonlySet<string> = new Set([
+  'empty',
+  ...[...mapMethods].filter(([name, { min }]) => min === 0 && !CHANGING.has(name)).map(([name]) => name),
+]);
+
 export const entryMethods: Methods = methodTable<Entry>({
   ...commonMethods,
   getKey: [0, 0, (entry) => entry.k],

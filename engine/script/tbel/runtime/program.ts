@@ -1,4 +1,4 @@
-import { at, bool, call, contains, create, each, get, isBlank, isEmptyValue, missing, newArray, pairs, put, putAt, stop } from './access.ts';
+import { at, bool, call, contains, create, each, field, get, isBlank, isEmptyValue, missing, newArray, pairs, put, putAt, stop } from './access.ts';
 import {
   add,
   asInt,
@@ -19,7 +19,7 @@ import {
   sub,
 } from './arithmetic.ts';
 import { cast, eq, ge, gt, le, lt } from './compare.ts';
-import { readJson, writeJson } from './json.ts';
+import { checkJson, readFields, readJson, writeJson } from './json.ts';
 import { callLibrary } from './library.ts';
 import { itemsOf } from './lists.ts';
 import { callStatic, constants } from './statics.ts';
@@ -49,6 +49,7 @@ export const operations = Object.freeze({
   div,
   each,
   eq,
+  field,
   flt,
   ge,
   get,
@@ -83,7 +84,8 @@ export const operations = Object.freeze({
   constant: (name: string) => constants.get(name),
 });
 export type Operations = typeof operations;
-export type Make = (operations: Operations) => (...args: unknown[]) => unknown;
+/** `uses`: what the program does with each argument, a letter of `arguments.ts` each. */
+export type Make = (operations: Operations) => { readonly uses: string; readonly run: (...args: unknown[]) => unknown };
 
 /** Stands in front of a message that the text of the library call belongs before. */
 const IN_LIBRARY = '\u0001';
@@ -92,19 +94,26 @@ const asTexts = (v: unknown): unknown => {
   return v;
 };
 
+const READERS: Readonly<Record<string, (json: string) => unknown>> = { a: readJson, f: readFields, n: () => null };
+
+function bytesOf(payload: string): unknown[] {
+  const bytes: unknown[] = new Array(payload.length);
+  for (let i = 0; i < payload.length; i++) bytes[i] = byteOf(payload.charCodeAt(i));
+  return bytes;
+}
+
 /** One call of a program: texts in, a code of `outcome.ts` out, as the sandbox of JavaScript does it. */
 export function runnerOf(kind: string, make: Make, maxResultChars: number): (a: string, b: string, c: string, d: string) => string {
-  const program = make(operations);
+  const { uses, run } = make(operations);
+  const [first, second, , fourth] = [...uses].map((use) => READERS[use]!);
+  // Metadata is our own JSON: nobody asks whether it is some when nobody reads it. A message may be none.
+  const ofMessage = uses[0] === 'n' ? checkJson : first!;
   const start: (a: string, b: string, c: string, d: string) => unknown =
     kind === 'uplink'
-      ? (payload, metadata) =>
-          program(
-            Array.from(payload, (char) => byteOf(char.charCodeAt(0))),
-            readJson(metadata),
-          )
+      ? (payload, metadata) => run(uses[0] === 'n' ? null : bytesOf(payload), second!(metadata))
       : kind === 'downlink'
-        ? (msg, metadata, msgType, integration) => program(readJson(msg), asTexts(readJson(metadata)), msgType, readJson(integration))
-        : (msg, metadata, msgType) => program(readJson(msg), readJson(metadata), msgType);
+        ? (msg, metadata, msgType, integration) => run(ofMessage(msg), asTexts(readJson(metadata)), msgType, fourth!(integration))
+        : (msg, metadata, msgType) => run(ofMessage(msg), second!(metadata), msgType);
   return (a, b, c, d) => {
     try {
       const json = writeJson(start(a, b, c, d));

@@ -24,7 +24,12 @@ function special(v: number): string | null {
   return Number.isFinite(v) ? null : v > 0 ? 'Infinity' : '-Infinity';
 }
 
-export const doubleText = (v: number): string => special(v) ?? (v < 0 ? '-' : '') + javaText(digitsOf(Math.abs(v)));
+export function doubleText(v: number): string {
+  const size = v < 0 ? -v : v;
+  // Where JavaScript writes the same digits the same way.
+  if (size >= 0.001 && size < 10_000_000) return Number.isInteger(v) ? `${v}.0` : String(v);
+  return special(v) ?? (v < 0 ? '-' : '') + javaText(digitsOf(size));
+}
 
 /** With the fewest digits that read back as the same float. */
 export function floatText(v: number): string {

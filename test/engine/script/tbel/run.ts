@@ -14,7 +14,7 @@ export function outcomeOf(source: string, payload: readonly number[] = []): stri
   }
   const make = new Function(`return ${compiled.code}`)() as Make;
   try {
-    return writeJson(make(operations)(payload.map(byteOf), new Map()));
+    return writeJson(make(operations).run(payload.map(byteOf), new Map()));
   } catch (cause) {
     return `error: ${(cause as Error).message}`;
   }
