@@ -4,6 +4,9 @@ import type { TargetState } from './outbox.ts';
 /** Messages of a line in memory; what is beyond waits in the store. */
 const WINDOW = 1000;
 const LOW_WATER = 200;
+/** One failure is that of a message, or of a connection; so many in a row are the target's. */
+const AWAY_AFTER = 5;
+const LONGEST_PAUSE_MS = 60_000;
 
 /** What waits for one target of a node: in order, each originator's one by one, all of it behind a single probe while the target is away. */
 export class OutboxLine {
@@ -11,8 +14,13 @@ export class OutboxLine {
   readonly tenantId: string;
   readonly nodeId: string;
   readonly target: string;
-  /** Rounds of failures since it last worked. */
-  failures = 0;
+  private readonly firstPauseMs: number;
+  /** Failures since it last worked. */
+  private inRow = 0;
+  /** Of those, rounds since it is taken for away. */
+  private rounds = 0;
+  /** Originators whose first message failed, until when they rest. */
+  private readonly resting = new Map<string, { tries: number; until: number }>();
   private window: Kept[] = [];
   /** By originator. */
   private readonly flying = new Map<string, Kept>();
@@ -29,7 +37,8 @@ export class OutboxLine {
   private awayUntil = 0;
   private timer: NodeJS.Timeout | null = null;
 
-  constructor(name: string, { message, nodeId, key }: Kept) {
+  constructor(name: string, { message, nodeId, key }: Kept, firstPauseMs: number) {
+    this.firstPauseMs = firstPauseMs;
     this.name = name;
     this.tenantId = message.tenantId;
     this.nodeId = nodeId;
@@ -50,8 +59,11 @@ export class OutboxLine {
 
   /** The next that may be sent now. */
   peek(now: number): Kept | null {
-    if (now < this.awayUntil || (this.failures > 0 && this.flying.size > 0)) return null;
-    return this.window.find(({ message }) => !this.flying.has(message.originator.id)) ?? null;
+    if (now < this.awayUntil || (this.rounds > 0 && this.flying.size > 0)) return null;
+    return (
+      this.window.find(({ message: { originator } }) => !this.flying.has(originator.id) && (this.resting.get(originator.id)?.until ?? 0) <= now) ??
+      null
+    );
   }
 
   take(kept: Kept): void {
@@ -59,21 +71,34 @@ export class OutboxLine {
     this.flying.set(kept.message.originator.id, kept);
   }
 
-  /** It was not sent; it stays the first of its originator. */
-  away(kept: Kept, reason: string, now: number, pauseMs: number): void {
+  /** It was not sent; it stays the first of its originator. @returns how often that happened to it since it came into memory */
+  failed(kept: Kept, reason: string, now: number): number {
+    const { id } = kept.message.originator;
     this.window.unshift(kept);
-    // What was under way when the target went fails too and is of the same round.
-    if (now < this.awayUntil) return;
-    if (this.failures === 0) this.awaySince = now;
-    this.failures++;
+    const tries = (this.resting.get(id)?.tries ?? 0) + 1;
+    this.resting.set(id, { tries, until: now + this.pauseMs(tries) });
     this.reason = reason;
-    this.awayUntil = now + pauseMs;
+    // What was under way when the target went fails too and is of the same round.
+    if (++this.inRow < AWAY_AFTER || now < this.awayUntil) return tries;
+    if (this.rounds++ === 0) this.awaySince = now;
+    this.awayUntil = now + this.pauseMs(this.rounds);
+    return tries;
   }
 
-  works(): void {
-    this.failures = 0;
+  triesOf({ message }: Kept): number {
+    return this.resting.get(message.originator.id)?.tries ?? 0;
+  }
+
+  works({ message }: Kept): void {
+    this.inRow = 0;
+    this.rounds = 0;
     this.awayUntil = 0;
     this.reason = null;
+    this.resting.delete(message.originator.id);
+  }
+
+  private pauseMs(times: number): number {
+    return Math.min(this.firstPauseMs * 2 ** (times - 1), LONGEST_PAUSE_MS);
   }
 
   landed(kept: Kept): void {
@@ -83,13 +108,20 @@ export class OutboxLine {
     if (this.meanwhile) this.ended.add(kept.message.id);
   }
 
-  /** Calls when the target is to be tried again. */
+  /** Calls when something that rests now may be tried again. */
   wake(now: number, callback: () => void): void {
-    if (this.timer || this.window.length === 0 || now >= this.awayUntil) return;
+    if (this.timer || this.window.length === 0) return;
+    let at = this.awayUntil;
+    if (at <= now) {
+      if (this.resting.size === 0) return;
+      at = Number.POSITIVE_INFINITY;
+      for (const { until } of this.resting.values()) if (until > now && until < at) at = until;
+      if (at === Number.POSITIVE_INFINITY) return;
+    }
     this.timer = setTimeout(() => {
       this.timer = null;
       callback();
-    }, this.awayUntil - now);
+    }, at - now);
   }
 
   get isShort(): boolean {
@@ -136,6 +168,6 @@ export class OutboxLine {
 
   state(): TargetState {
     const { nodeId, target, reason, awaySince: since, awayUntil: nextAt } = this;
-    return { nodeId, target, waiting: this.window.length, sending: this.flying.size, away: reason === null ? null : { reason, since, nextAt } };
+    return { nodeId, target, waiting: this.window.length, sending: this.flying.size, reason, away: this.rounds === 0 ? null : { since, nextAt } };
   }
 }

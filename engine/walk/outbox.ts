@@ -34,8 +34,10 @@ export interface TargetState {
   /** Messages of it in memory; more may wait in the store. */
   readonly waiting: number;
   readonly sending: number;
-  /** Why it is away and when it is tried next (Unix ms); null: it works. */
-  readonly away: { readonly reason: string; readonly since: number; readonly nextAt: number } | null;
+  /** Of the last send that failed, until one succeeds again. */
+  readonly reason: string | null;
+  /** Several failed in a row: one is tried now and then, next at `nextAt` (Unix ms). */
+  readonly away: { readonly since: number; readonly nextAt: number } | null;
 }
 
 export interface Outbox {
@@ -64,7 +66,6 @@ interface OwnLane {
 const PAGE = 1000;
 const MOST_READ = 50_000;
 const MAX_AGE_MS = 24 * 3600_000;
-const LONGEST_PAUSE_MS = 60_000;
 const SEND_TIMEOUT_MS = 60_000;
 const PARALLEL = 64;
 
@@ -90,7 +91,7 @@ export function createOutbox(deps: OutboxDeps): Outbox {
     const name = `${kept.nodeId} ${kept.key}`;
     let line = lines.get(name);
     if (!line) {
-      line = new OutboxLine(name, kept);
+      line = new OutboxLine(name, kept, firstPauseMs);
       lines.set(name, line);
     }
     return line;
@@ -180,11 +181,11 @@ export function createOutbox(deps: OutboxDeps): Outbox {
       const outcome = await attempt(line, kept, node, ending);
       if (outcome === 'ended') return;
       if ('wait' in outcome) {
-        line.away(kept, outcome.wait, deps.now(), Math.min(firstPauseMs * 2 ** line.failures, LONGEST_PAUSE_MS));
-        await note(kept, line.failures, outcome.wait);
+        const attempts = line.failed(kept, outcome.wait, deps.now());
+        await note(kept, attempts, outcome.wait);
         return;
       }
-      line.works();
+      line.works(kept);
       await finish(kept, outcome.write, ending);
       if (node && outcome.sent) deps.onSent?.({ message: kept.message, node, ...outcome.sent });
     } catch (cause) {
@@ -206,7 +207,7 @@ export function createOutbox(deps: OutboxDeps): Outbox {
     const waitOrBury = (reason: string) => (old ? { write: (work: Work) => bury(work, message, reason, node ?? null, deps) } : { wait: reason });
     if (!node) {
       // Another process may have saved the chain a moment ago.
-      if (line.failures < 3) return { wait: 'its rule node is not loaded' };
+      if (line.triesOf(kept) < 3) return { wait: 'its rule node is not loaded' };
       return { write: (work) => bury(work, message, 'The rule node that was to send it does not exist any more', null, deps) };
     }
     if (node.problem !== null) return waitOrBury(`Rule Node is not active! Failed to initialize. ${node.problem}`);

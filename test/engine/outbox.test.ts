@@ -137,7 +137,7 @@ test('outbox: while a target is away its messages wait, in order and in flight; 
   assert.deepEqual(peer.got.map(seq).toSorted(), [4, 5]);
   const state = outbox().targets(TENANT, nodeId('a', 'out'));
   assert.deepEqual(
-    state.map(({ target, away: why }) => [target, why?.reason]),
+    state.map(({ target, reason }) => [target, reason]),
     [['dead', 'Not connected to dead']],
   );
   const summary = await engine.backend.store.keptSummary(TENANT, nodeId('a', 'out'));
@@ -146,6 +146,29 @@ test('outbox: while a target is away its messages wait, in order and in flight; 
   assert.deepEqual(await until(({ stored }) => stored === 5), { created: 5, stored: 5, filtered: 0, dead: 0, inFlight: 0 });
   const ofFirst = peer.got.map(seq).filter((number) => number === 1 || number === 2);
   assert.deepEqual(ofFirst, [1, 2]);
+});
+
+test('outbox: a target that fails one message in ten is not away: the others go on, and each originator keeps its order', async (t) => {
+  const { engine, peer, until, outbox } = await plant(t, { deps: { firstPauseMs: 400 } });
+  const tried = new Set<string>();
+  peer.answer = async ({ id, data }) => {
+    if (seq(data) % 10 === 0 && !tried.has(id)) {
+      tried.add(id);
+      throw new NotConnected('peer');
+    }
+    return 'Success';
+  };
+  await engine.append(Array.from({ length: 100 }, (_, number) => numbered(number, number % 50)));
+  // 5 of 50 originators rest behind their first message.
+  await until(({ stored }) => stored === 90);
+  assert.deepEqual(outbox().targets(TENANT)[0]?.away, null);
+  await until(({ stored }) => stored === 100);
+  for (let from = 0; from < 50; from++) {
+    assert.deepEqual(
+      peer.got.map(seq).filter((number) => number % 50 === from),
+      [from, from + 50],
+    );
+  }
 });
 
 test('outbox: what a process did not send before its end is sent by the next, once', async (t) => {

@@ -1,6 +1,6 @@
 /**
  * `npm run test:faults [-- NAME…] [--kills N] [--seed N] [--short]`: the faults at full size, one table at the end.
- * Names: kill, outage, disk, hostile, overload, cluster-kill, cluster-pause, cluster-outage; none: all. Those of the cluster use the fast MongoDB-compatible server
+ * Names: kill, waiting, outage, disk, hostile, overload, cluster-kill, cluster-pause, cluster-outage; none: all. Those of the cluster use the fast MongoDB-compatible server
  * (`test/servers install mongo-fast`).
  */
 import { parseArgs } from 'node:util';
@@ -13,6 +13,7 @@ import { fullDisk } from './disk.ts';
 import { neighbours } from './hostile.ts';
 import { killRuns, plannedKills } from './kill.ts';
 import { outages } from './outage.ts';
+import { waitingKills } from './waiting.ts';
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -78,6 +79,20 @@ const RUNS: Readonly<Record<string, () => Promise<Line[]>>> = {
       { what: 'ledger', found: report.ledger.join('; ') || 'exact', must: 'exact', met: report.ledger.length === 0 },
       { what: 'serving again', found: `${(report.slowestMs / 1000).toFixed(2)} s at the most`, must: '≤ 5 s', met: report.slowestMs <= 5000 },
       { what: 'points not reached', found: report.notReached.join(' ') || 'none', must: 'none', met: report.notReached.length === 0 },
+    ];
+  },
+  async waiting() {
+    const kills = Math.ceil(Number(values.kills) / 5);
+    const report = await waitingKills({ kills, seed: Number(values.seed), messages: short ? 1000 : 3000, log });
+    return [
+      { what: `${kills} × kill -9 while ${report.sent} messages wait at nodes`, found: `lost ${report.lost}`, must: '0', met: report.lost === 0 },
+      {
+        what: 'the target of the outbox',
+        found: `${report.unheard} unheard, ${report.again} heard again`,
+        must: '0 unheard',
+        met: report.unheard === 0,
+      },
+      { what: 'ledger', found: report.ledger.join('; ') || 'exact', must: 'exact', met: report.ledger.length === 0 },
     ];
   },
   async outage() {
