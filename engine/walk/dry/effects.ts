@@ -110,8 +110,8 @@ interface Raw {
 }
 
 const LISTS = [
-  ...(['telemetry', 'telemetryRemovals', 'attributes', 'relations', 'docs', 'downlinks', 'messages'] as const),
-  ...(['deadLetters', 'held', 'kept', 'delayed', 'outside'] as const),
+  ...(['telemetry', 'telemetryRemovals', 'attributes', 'relations', 'docs', 'downlinks', 'outside'] as const),
+  ...(['messages', 'kept', 'delayed', 'held', 'deadLetters'] as const),
 ] as const;
 const REFS = ['entity', 'from', 'to', 'originator'] as const;
 const ENTITIES: ReadonlySet<string> = new Set(ENTITY_TYPES);

@@ -1,5 +1,5 @@
 import { type Journey, journeyOf } from '#engine/capture/journey.ts';
-import { type CaptureRecord, madeRecord } from '#engine/capture/records.ts';
+import { type CaptureRecord, madeRecord, messageRecord, nodeRecord } from '#engine/capture/records.ts';
 import { Statistics } from '#engine/capture/statistics.ts';
 import { Trace } from '#engine/capture/trace.ts';
 import { walkRecord } from '#engine/capture/walk-entry.ts';
@@ -60,10 +60,13 @@ export class DryTrace extends Trace {
 const STEP_CHARS = 500;
 const TEXT_CHARS = 4096;
 
-/** The records of a dry run, sorted by the messages that it was given. */
+/** The records of a dry run, sorted by the messages that it was given. What was made of several of them stands with each. */
 export class Journeys {
   readonly statistics = new Statistics();
-  private readonly groups = new Map<string, CaptureRecord[]>();
+  /** By every message that is known. */
+  private readonly groups = new Map<string, Set<CaptureRecord[]>>();
+  private readonly given = new Map<string, CaptureRecord[]>();
+  private readonly madeBy = new Map<string, CompiledNode>();
   private readonly work: DryWork;
   /** Unix ms at 0 of the statistics' clock. */
   private readonly origin: number;
@@ -74,7 +77,9 @@ export class Journeys {
   }
 
   begin(messageId: string): void {
-    this.groups.set(messageId, []);
+    const group: CaptureRecord[] = [];
+    this.given.set(messageId, group);
+    this.groups.set(messageId, new Set([group]));
   }
 
   knows(messageId: string): boolean {
@@ -87,23 +92,31 @@ export class Journeys {
     for (const { trips } of flows) {
       const root = trips[0]!;
       if (unfinished !== null) for (const trip of trips) if (trip.frame !== null) trip.fate = { is: 'held', reason: unfinished, until: at };
-      if (root.due !== null) continue;
+      const groups = this.groups.get(root.entered.id);
+      // A timer is no message.
+      if (root.due !== null || !groups) continue;
       const record = walkRecord(trips, { work: this.work, origin: this.origin, at });
-      const group = this.groups.get(record.id) ?? [];
-      group.push(record);
+      for (const group of groups) group.push(record);
       for (const { entered, message, step } of trips) {
-        for (const id of [entered.id, message.id]) this.groups.set(id, group);
-        for (let each = step; each; each = each.before) for (const { id } of each.created ?? []) this.groups.set(id, group);
+        for (const id of [entered.id, message.id]) this.join(id, groups);
+        for (let each = step; each; each = each.before) for (const { id } of each.created ?? []) this.join(id, groups);
       }
     }
   }
 
   /** A node made a message of another one, beside the walks. */
   made(of: string, message: Message, node: CompiledNode): void {
-    const group = this.groups.get(of);
-    if (!group) return;
-    group.push({ k: 'made', at: Date.now(), of, nodeId: node.info.id, made: madeRecord(message) });
-    this.groups.set(message.id, group);
+    const groups = this.groups.get(of);
+    if (!groups) return;
+    for (const group of groups) group.push({ k: 'made', at: Date.now(), of, nodeId: node.info.id, made: madeRecord(message) });
+    this.join(message.id, groups);
+    this.madeBy.set(message.id, node);
+  }
+
+  private join(id: string, groups: ReadonlySet<CaptureRecord[]>): void {
+    const known = this.groups.get(id);
+    if (known === groups) return;
+    this.groups.set(id, new Set([...(known ?? []), ...groups]));
   }
 
   of(messageId: string, tenantId: string): Promise<Journey | null> {
@@ -111,6 +124,32 @@ export class Journeys {
       const found = this.work.downlinks.find((each) => each.id === id);
       return found ? { state: found.state, reason: null, history: found.history } : null;
     };
-    return journeyOf(messageId, this.groups.get(messageId) ?? [], { tenantId, downlink, busy: false });
+    const records = this.given.get(messageId) ?? [];
+    return journeyOf(messageId, [...records, ...this.endedAtOnce(records)], { tenantId, downlink, busy: false });
+  }
+
+  /** What a node made beside the walks and what no arrow leads on came to no walk. */
+  private *endedAtOnce(records: readonly CaptureRecord[]): Iterable<CaptureRecord> {
+    const walked = new Set(records.map((record) => (record.k === 'walk' ? record.id : null)));
+    for (const record of records) {
+      if (record.k !== 'made' || walked.has(record.made.id)) continue;
+      const node = this.madeBy.get(record.made.id);
+      const letter = this.work.deadLetters.find(({ message }) => message?.id === record.made.id);
+      if (!node || !letter?.message) continue;
+      const { message, reason } = letter;
+      const end = { is: 'dead', reason } as const;
+      yield {
+        k: 'sent',
+        at: record.at,
+        id: message.id,
+        owner: message.owner,
+        node: nodeRecord(node),
+        ms: 0,
+        to: ['Failure'],
+        error: reason,
+        out: messageRecord(message),
+        end,
+      };
+    }
   }
 }
