@@ -12,6 +12,8 @@ export interface ConverterCase {
 }
 
 export interface ConverterCases {
+  /** Path of the script below the folder. */
+  readonly name: string;
   readonly script: Script;
   readonly cases: readonly ConverterCase[];
 }
@@ -67,7 +69,8 @@ function ownConverters(root: string, dir: string, files: readonly string[]): Con
     : [];
   return scripts.map((script) => {
     const cases = names.flatMap((name) => ownCase(script.kind, join(folder, name), relative(root, join(folder, name))));
-    return { script, cases: cases.length > 0 ? cases : [noCases(relative(root, join(dir, script.kind)))] };
+    const name = relative(root, join(dir, `${script.kind}.${script.language.toLowerCase()}`));
+    return { name, script, cases: cases.length > 0 ? cases : [noCases(relative(root, join(dir, script.kind)))] };
   });
 }
 
@@ -127,7 +130,7 @@ function catalogueConverter(root: string, dir: string, files: readonly string[])
   try {
     script = catalogueScript(readJson(join(dir, 'converter.json')) as ConverterFile, dir);
   } catch (cause) {
-    return { script: { kind: 'uplink', language: 'JS', body: '' }, cases: [{ name, fault: `converter.json: ${reasonOf(cause)}` }] };
+    return { name, script: { kind: 'uplink', language: 'JS', body: '' }, cases: [{ name, fault: `converter.json: ${reasonOf(cause)}` }] };
   }
   const samples = new Map<string, Map<string, string>>();
   for (const file of files) {
@@ -139,7 +142,7 @@ function catalogueConverter(root: string, dir: string, files: readonly string[])
     if (format === 'json' || !sample.has(part)) sample.set(part, file);
   }
   const cases = [...samples].map(([number, sample]) => catalogueCase(script, dir, join(name, `payload${number}`), number, sample));
-  return { script, cases: cases.length > 0 ? cases : [noCases(name)] };
+  return { name, script, cases: cases.length > 0 ? cases : [noCases(name)] };
 }
 
 function catalogueScript({ type, configuration }: ConverterFile, dir: string): Script {

@@ -1,6 +1,6 @@
 import { statSync } from 'node:fs';
 import { openScriptEngine } from '#engine/script/pool.ts';
-import type { ScriptArgs, ScriptEngine, ScriptResult } from '#engine/script.ts';
+import type { PortabilityHint, ScriptArgs, ScriptEngine, ScriptResult } from '#engine/script.ts';
 import { type ConverterCases, findConverters } from './converter-cases.ts';
 
 /** What became of one case. Names are paths below the folder that was asked for. */
@@ -30,20 +30,31 @@ export async function testConverters(
   }
   const engine = openScriptEngine();
   const outcomes: CaseOutcome[] = [];
+  const hints: NamedHint[] = [];
   try {
     // All at once: the engine makes batches of what waits.
     for (const some of await Promise.all(converters.map((converter) => runCases(engine, converter)))) outcomes.push(...some);
+    for (const { name, script } of converters) for (const hint of engine.hints(script)) hints.push({ name, ...hint });
   } finally {
     await engine.close();
   }
-  return conclude(outcomes, json, write);
+  return conclude(outcomes, json, write, hints);
 }
 
+/** With the path of the script below the folder. */
+type NamedHint = PortabilityHint & { readonly name: string };
+
 /** Tells how the cases went. @returns the exit code: 1 when some failed */
-export function conclude(outcomes: readonly CaseOutcome[], json: boolean, write: (text: string) => unknown): number {
+export function conclude(
+  outcomes: readonly CaseOutcome[],
+  json: boolean,
+  write: (text: string) => unknown,
+  hints: readonly NamedHint[] = [],
+): number {
   const count = (outcome: CaseOutcome['outcome']): number => outcomes.filter((each) => each.outcome === outcome).length;
   const [passed, failed, skipped] = [count('passed'), count('failed'), count('skipped')];
-  write(json ? `${JSON.stringify({ passed, failed, skipped, cases: outcomes })}\n` : report(outcomes));
+  write(json ? `${JSON.stringify({ passed, failed, skipped, cases: outcomes, ...(hints.length > 0 ? { hints } : {}) })}\n` : report(outcomes));
+  if (!json) for (const { name, line, column, message } of hints) write(`hint ${name}:${line}:${column}: ${message}\n`);
   if (!json) write(`${passed} passed, ${failed} failed, ${skipped} skipped\n`);
   return failed > 0 ? 1 : 0;
 }

@@ -42,6 +42,13 @@ export type ScriptResult = { readonly logs?: readonly string[] } & (
   | { readonly ok: false; readonly fault: ScriptFault }
 );
 
+/** A place in a script where ThingsBoard does something else than the text seems to say, or refuses what runs here. Lines and columns count from 1. */
+export interface PortabilityHint {
+  readonly line: number;
+  readonly column: number;
+  readonly message: string;
+}
+
 export interface ScriptEngine {
   /**
    * Compiles without running. Resolves to the reason why the script can not be used (syntax error, blank, forbidden word), else to null.
@@ -55,6 +62,8 @@ export interface ScriptEngine {
   run(script: Script, calls: readonly ScriptArgs[]): Promise<ScriptResult[]>;
   /** The test dialog and the CLI: own deadline for everything, also for reading the result. */
   runOnce(script: Script, args: ScriptArgs, options?: { timeoutMs?: number }): Promise<ScriptResult>;
+  /** What the user of a script should be warned of, in order of the places; nothing for JavaScript and for what does not compile. */
+  hints(script: Script): readonly PortabilityHint[];
   /** For `/metrics` and the status. */
   stats(): { hosts: number; penaltyHosts: number; kills: number; queued: number };
   close(): Promise<void>;

@@ -2,7 +2,7 @@ import type { FastifyInstance } from 'fastify';
 import { downlinkOutput, uplinkOutput } from '#engine/uplink/convert.ts';
 import { errorText } from '../errors.ts';
 import type { EntityRef } from '../message.ts';
-import type { ScriptArgs, ScriptKind, ScriptResult } from '../script.ts';
+import type { Script, ScriptArgs, ScriptKind, ScriptResult } from '../script.ts';
 import type { Doc } from '../store.ts';
 import { readable } from './access.ts';
 import type { ApiContext } from './context.ts';
@@ -10,7 +10,7 @@ import { badRequest } from './errors.ts';
 import { isBase64, requiredObject } from './required.ts';
 import { AnyJson, IdParams, typed } from './schemas.ts';
 import { oneOf } from './telemetry-target.ts';
-import { LANGUAGE_QUERY, LANGUAGES, TEST_TIMEOUT_MS } from './test-script.ts';
+import { hintsOf, LANGUAGE_QUERY, LANGUAGES, TEST_TIMEOUT_MS } from './test-script.ts';
 
 type Json = Record<string, unknown>;
 const who = 'T';
@@ -20,9 +20,9 @@ const tags = ['Converters'];
 export default async function converterTests(plain: FastifyInstance, context: ApiContext): Promise<void> {
   const app = typed(plain);
 
-  function run(kind: ScriptKind, query: unknown, script: unknown, args: ScriptArgs): Promise<ScriptResult> {
-    const language = oneOf(query, 'scriptLang', LANGUAGES, 'JS');
-    return context.scripts.runOnce({ kind, language, body: String(script) }, args, { timeoutMs: TEST_TIMEOUT_MS });
+  async function run(kind: ScriptKind, query: unknown, body: string, args: ScriptArgs): Promise<{ result: ScriptResult; hints: object }> {
+    const script: Script = { kind, language: oneOf(query, 'scriptLang', LANGUAGES, 'JS'), body };
+    return { result: await context.scripts.runOnce(script, args, { timeoutMs: TEST_TIMEOUT_MS }), hints: hintsOf(context, script) };
   }
 
   const uplink = { tags, summary: 'Runs an uplink converter once', body: AnyJson, querystring: LANGUAGE_QUERY };
@@ -30,11 +30,11 @@ export default async function converterTests(plain: FastifyInstance, context: Ap
     const fields = requiredObject(body);
     const { decoder, payload, converter } = fields;
     if (typeof decoder !== 'string') throw badRequest('Validation error: decoder must not be null');
-    const result = await run('uplink', query, decoder, [bytesOf(payload), JSON.stringify(fields['metadata'] ?? {})]);
-    if (!result.ok) return failure(result.fault.message);
+    const { result, hints } = await run('uplink', query, decoder, [bytesOf(payload), JSON.stringify(fields['metadata'] ?? {})]);
+    if (!result.ok) return { ...failure(result.fault.message), ...hints };
     // Typed converters name the entity in their configuration, not in their output.
     const isTyped = (converter as Json | null | undefined)?.['converterVersion'] === 2;
-    return { output: result.json ?? 'null', error: isTyped ? '' : problemOf(() => uplinkOutput(result.json, context.now())) };
+    return { output: result.json ?? 'null', error: isTyped ? '' : problemOf(() => uplinkOutput(result.json, context.now())), ...hints };
   });
 
   const downlink = { tags, summary: 'Runs a downlink converter once', body: AnyJson, querystring: LANGUAGE_QUERY };
@@ -44,15 +44,15 @@ export default async function converterTests(plain: FastifyInstance, context: Ap
     if (typeof encoder !== 'string') throw badRequest('Validation error: encoder must not be null');
     const msgJson = typeof msg === 'string' ? msg : JSON.stringify(msg ?? {});
     const metadata = JSON.stringify(fields['metadata'] ?? {});
-    const result = await run('downlink', query, encoder, [
+    const { result, hints } = await run('downlink', query, encoder, [
       msgJson,
       metadata,
       String(msgType ?? ''),
       JSON.stringify(fields['integrationMetadata'] ?? {}),
     ]);
-    if (!result.ok) return failure(result.fault.message);
+    if (!result.ok) return { ...failure(result.fault.message), ...hints };
     const error = problemOf(() => downlinkOutput(result.json));
-    return { ...(error === '' ? firstOf(result.json) : {}), output: result.json ?? 'null', error };
+    return { ...(error === '' ? firstOf(result.json) : {}), output: result.json ?? 'null', error, ...hints };
   });
 
   app.get(

@@ -1,7 +1,7 @@
 import type { FastifyInstance } from 'fastify';
 import { Type } from 'typebox';
 import { isJsonObject, type Json, parseJson, printJson } from '../json.ts';
-import type { ScriptLanguage } from '../script.ts';
+import type { PortabilityHint, Script, ScriptLanguage } from '../script.ts';
 import type { ApiContext } from './context.ts';
 import { badRequest } from './errors.ts';
 import { requiredObject } from './required.ts';
@@ -16,7 +16,15 @@ export const LANGUAGE_QUERY = Type.Object({ scriptLang: Type.Optional(Type.Strin
 export interface Tested {
   readonly output: string | null;
   readonly error: string;
+  /** Where ThingsBoard does something else, or refuses the script. */
+  readonly hints?: readonly PortabilityHint[];
 }
+
+/** Beside an answer of the test dialogs; most scripts have none. */
+export const hintsOf = (context: ApiContext, script: Script): { hints?: readonly PortabilityHint[] } => {
+  const hints = context.scripts.hints(script);
+  return hints.length > 0 ? { hints } : {};
+};
 
 /** Runs a rule node's script once, for the editor (specs: rest-api §2.9). A fault of the script is an answer, not an error. */
 export default async function testScript(plain: FastifyInstance, context: ApiContext): Promise<void> {
@@ -31,16 +39,14 @@ export default async function testScript(plain: FastifyInstance, context: ApiCon
     if (!shape) return { output: '', error: `Unsupported script type: ${String(scriptType)}` };
     const names = Array.isArray(argNames) && argNames.length > 0 ? argNames.map(String) : undefined;
     const input: Input = { msg: text(msg), metadata: strings(metadata), msgType: text(msgType), language };
-    const result = await context.scripts.runOnce(
-      { kind: 'any', language, body: script, ...(names ? { argNames: names } : {}) },
-      [input.msg, JSON.stringify(input.metadata), input.msgType],
-      { timeoutMs: TEST_TIMEOUT_MS },
-    );
-    if (!result.ok) return { output: '', error: result.fault.message || 'The script failed' };
+    const tested: Script = { kind: 'any', language, body: script, ...(names ? { argNames: names } : {}) };
+    const hints = hintsOf(context, tested);
+    const result = await context.scripts.runOnce(tested, [input.msg, JSON.stringify(input.metadata), input.msgType], { timeoutMs: TEST_TIMEOUT_MS });
+    if (!result.ok) return { output: '', error: result.fault.message || 'The script failed', ...hints };
     try {
-      return { output: shape(result.json === undefined ? undefined : parseJson(result.json), input), error: '' };
+      return { output: shape(result.json === undefined ? undefined : parseJson(result.json), input), error: '', ...hints };
     } catch (cause) {
-      return { output: '', error: (cause as Error).message };
+      return { output: '', error: (cause as Error).message, ...hints };
     }
   });
 }

@@ -1,4 +1,4 @@
-import type { Script, ScriptArgs, ScriptFault, ScriptResult } from '../script.ts';
+import type { PortabilityHint, Script, ScriptArgs, ScriptFault, ScriptResult } from '../script.ts';
 import { ARGUMENTS } from './check.ts';
 import { DEFINE, encodeFrame, type Frame, LIBRARY, RESULT, RUN, STUCK } from './frame.ts';
 import type { HostLimits } from './host.ts';
@@ -11,7 +11,7 @@ export interface Entry {
   readonly id: number;
   readonly script: Script;
   /** Of TBEL: what its compiler made of it. */
-  readonly translation: { readonly code: string; readonly locate: Locate } | null;
+  readonly translation: { readonly code: string; readonly hints: readonly PortabilityHint[]; readonly locate: Locate } | null;
   /** Known without a host; null: ask one. */
   readonly staticFault: ScriptFault | null;
   check: Promise<ScriptFault | null> | null;

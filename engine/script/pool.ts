@@ -1,5 +1,5 @@
 import { availableParallelism } from 'node:os';
-import type { Script, ScriptArgs, ScriptEngine, ScriptFault, ScriptResult } from '../script.ts';
+import type { PortabilityHint, Script, ScriptArgs, ScriptEngine, ScriptFault, ScriptResult } from '../script.ts';
 import { ARGUMENTS, staticFault } from './check.ts';
 import { encodeFrame, FORGET } from './frame.ts';
 import type { HostLimits } from './host.ts';
@@ -116,6 +116,10 @@ class Pool implements ScriptEngine {
       this.#trial.add(this.#unit(job, 0, 1));
       this.#flush();
     });
+  }
+
+  hints(script: Script): readonly PortabilityHint[] {
+    return this.#entry(script).translation?.hints ?? [];
   }
 
   stats(): { hosts: number; penaltyHosts: number; kills: number; queued: number } {

@@ -2,7 +2,7 @@ import { errorText } from '#engine/errors.ts';
 import type { EntityRef } from '#engine/message.ts';
 import type { AnyNode, StartContext } from '#engine/node.ts';
 import type { NodeRegistry } from '#engine/registry.ts';
-import type { ScriptEngine } from '#engine/script.ts';
+import type { Script, ScriptEngine } from '#engine/script.ts';
 import type { Doc } from '#engine/store.ts';
 import type { ChainMetadata, ChainNode } from './chain.ts';
 import { checkGraph, readChainFile } from './graph.ts';
@@ -15,11 +15,14 @@ export interface Finding {
   /** Name of the node; null: the whole file. */
   readonly node: string | null;
   readonly reason: string;
+  /** In the script of the node, from 1. */
+  readonly line?: number;
+  readonly column?: number;
 }
 
 export interface LintOptions {
   readonly nodes: NodeRegistry;
-  readonly scripts: Pick<ScriptEngine, 'check'>;
+  readonly scripts: Pick<ScriptEngine, 'check' | 'hints'>;
   /** Whether what a configuration names exists. null: nobody can say, which is a warning. */
   exists(entity: EntityRef): Promise<boolean | null>;
 }
@@ -98,11 +101,17 @@ function unknownKeys(definition: AnyNode, configuration: unknown): string[] {
 async function start(node: ChainNode, definition: AnyNode, config: unknown, { scripts, exists }: LintOptions): Promise<Finding[]> {
   const findings: Finding[] = [];
   const asked = new Map<string, EntityRef>();
+  const checked: Script[] = [];
   const ask = (entity: EntityRef): void => void asked.set(entity.id, entity);
   const context: StartContext<unknown> = {
     config,
     node: { id: NO_ID, name: node.name, chainId: NO_ID, chainName: '', tenantId: NO_ID, queueName: node.queueName, serviceId: '' },
-    scripts: { check: (script) => scripts.check(script) },
+    scripts: {
+      check(script) {
+        checked.push(script);
+        return scripts.check(script);
+      },
+    },
     chains: {
       exists(id) {
         ask({ entityType: 'RULE_CHAIN', id });
@@ -123,6 +132,10 @@ async function start(node: ChainNode, definition: AnyNode, config: unknown, { sc
     definition.stop?.(state);
   } catch (cause) {
     findings.push(error(node.name, errorText(cause)));
+  }
+  for (const script of checked) {
+    for (const { line, column, message } of scripts.hints(script))
+      findings.push({ ...warning(node.name, `script line ${line}, column ${column}: ${message}`), line, column });
   }
   for (const entity of asked.values()) {
     const what = `${entity.entityType} ${entity.id}`;

@@ -153,6 +153,24 @@ for (const { name, file, findings, exists } of [
   },
   { name: 'an entity that exists', file: chain([call]), exists: true, findings: [`warning call: ${FAILURE}`] },
   {
+    name: 'places in a script of TBEL where the original does something else',
+    file: chain(
+      [
+        node('filter.TbJsFilterNode', 'old script', {
+          scriptLang: 'TBEL',
+          jsScript: '',
+          tbelScript: 'function f(m) {\n  m.a = f(m)\n  m.b = 1;\n}\nfor (;;) { return true; }',
+        }),
+      ],
+      [],
+    ),
+    findings: [
+      "warning old script: script line 3, column 3: a ';' is missing: what follows up to the next one is never executed, as on the original engine",
+      "warning old script: script line 5, column 1: 'for (;;)' is refused by the original engine",
+      `warning old script: ${FAILURE}`,
+    ],
+  },
+  {
     name: 'attributes that update themselves without end',
     file: chain(
       [node('filter.TbMsgTypeSwitchNode', 'switch'), saving({})],

@@ -1,11 +1,8 @@
+import type { PortabilityHint } from '../../script.ts';
 import type { Place } from './errors.ts';
 import { placeOf, TbelSyntaxError } from './errors.ts';
 import { type Generated, generate } from './generator.ts';
 import { parse } from './parser.ts';
-
-export interface PortabilityHint extends Place {
-  readonly message: string;
-}
 
 export interface Fault extends Partial<Place> {
   readonly message: string;

@@ -217,6 +217,8 @@ function primary(c: Cursor): Expression {
   const { type, text, start, end } = token;
   if (type === 'number') {
     c.take();
+    if (token.isHex === true && /l$/i.test(c.source.slice(start, end)))
+      c.hint('a suffix of a hexadecimal number fails in an expression on the original engine', token);
     return { type: 'number', digits: text, kind: token.kind!, start, end };
   }
   if (type === 'string') {
@@ -253,6 +255,8 @@ function primary(c: Cursor): Expression {
     c.hint('a cast of what begins with a minus gives null, as on the original engine: put parentheses around it', { start, end: c.now.end });
   if (!c.isSign('(')) return { type: 'name', name: text, start, end };
   const list = args(c);
+  if (text === 'stringToBytes' && list[0]?.type === 'string')
+    c.hint('stringToBytes of a literal fails on the original engine: give it a variable', token);
   return { type: 'call', name: text, args: list, start, end: c.before.end };
 }
 
