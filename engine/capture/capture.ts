@@ -9,6 +9,7 @@ import type { Entry, Sink } from './entries.ts';
 import { type CaptureRecord, cut, type EndRecord, madeRecord, messageRecord, nodeRecord } from './records.ts';
 import { type Ring, Rings } from './rings.ts';
 import { type Lines, lineOf, type Segments } from './segments.ts';
+import type { NodeStatistics, Statistics } from './statistics.ts';
 import type { Walked } from './trace.ts';
 import { type AcceptedUplinks, UplinkEntry } from './uplink-entry.ts';
 import { WalkEntry } from './walk-entry.ts';
@@ -52,6 +53,7 @@ export interface Capture {
 
 export interface CaptureOptions {
   readonly segments: Segments;
+  readonly statistics: Statistics;
   readonly ringBytes: number;
   readonly newId: () => string;
   readonly now: () => number;
@@ -60,13 +62,16 @@ export interface CaptureOptions {
 
 /** How long what was captured waits to be written. */
 const FLUSH_MS = 1000;
-/** Estimated bytes of references that wait. So much is written sooner; beyond it, the oldest are let go, but for those of rings that hardly get any. */
-const WAITING_BYTES = 512 * 1024;
+/** Estimated bytes of references that wait: then they are written, and until that may be done again, only what is seldom is captured. */
+const WAITING_BYTES = 768 * 1024;
 /** Uplinks of a while ago, for messages that are worth keeping. */
 const RECENT_BYTES = 256 * 1024;
 /** Work of a flush before others have their turn, ms. */
 const SLICE_MS = 1;
-/** The part of the time for what can not wait for the flush. */
+/** A node is seldom visited when it sees fewer messages in this time. */
+const SELDOM_MESSAGES = 64;
+const SELDOM_MS = 1000;
+/** The part of the time for what is seldom and can not wait. */
 const SELDOM_SHARE = 0.005;
 const MOST_ALLOWANCE_MS = 10;
 const SMALL_BYTES = 600;
@@ -76,7 +81,7 @@ interface Filling {
   bytes: number;
 }
 
-export function createCapture({ segments, ringBytes, newId, now, log }: CaptureOptions): Capture {
+export function createCapture({ segments, statistics, ringBytes, newId, now, log }: CaptureOptions): Capture {
   const rings = new Rings(ringBytes);
   let waiting: Entry[] = [];
   let waitingBytes = 0;
@@ -89,6 +94,8 @@ export function createCapture({ segments, ringBytes, newId, now, log }: CaptureO
   /** Time that may be spent on what does not wait for the flush, ms. */
   let allowance = MOST_ALLOWANCE_MS;
   let allowedAt = performance.now();
+  let turnedAt = performance.now();
+  let collecting = true;
   let closed = false;
 
   const sink: Sink = {
@@ -118,17 +125,19 @@ export function createCapture({ segments, ringBytes, newId, now, log }: CaptureO
 
   const write = (entry: Entry, i: number): void => guarded(() => entry.write(i, sink));
 
+  /** At high rates most would be overwritten before anybody could read it: then the newest is kept now and then, in a row. */
+  function isCollecting(): boolean {
+    collecting ||= !flushing && budget.allows();
+    return collecting && !closed;
+  }
+
   function add(entry: Entry): void {
-    if (closed || entry.size === 0) return;
+    if (entry.size === 0) return;
     waiting.push(entry);
     waitingBytes += entry.bytes;
     if (waitingBytes > WAITING_BYTES) {
-      if (!flushing && budget.allows()) void flush();
-      else {
-        let first = 0;
-        while (waitingBytes > WAITING_BYTES && first < waiting.length - 1) letGo(waiting[first++]!);
-        if (first > 0) waiting = waiting.slice(first);
-      }
+      collecting = false;
+      if (!flushing) void flush();
     }
     arm();
   }
@@ -136,22 +145,29 @@ export function createCapture({ segments, ringBytes, newId, now, log }: CaptureO
   function arm(): void {
     timer ??= setTimeout(() => {
       timer = null;
-      if (budget.allows()) void flush();
-      else arm();
+      void flush();
     }, FLUSH_MS).unref();
   }
 
-  /** It can not wait for the flush: what is seldom is written now, what happens all the time comes again. */
-  function letGo(entry: Entry): void {
-    waitingBytes -= entry.bytes;
-    passed(entry);
-    if (!entry.hasSeldom()) return;
+  const isSeldom = ({ arrived, before }: NodeStatistics): boolean => arrived - before < SELDOM_MESSAGES;
+
+  function turn(): void {
+    const at = performance.now();
+    if (at - turnedAt < SELDOM_MS) return;
+    turnedAt = at;
+    rings.turn();
+    for (const node of statistics.ofNodes()) node.before = node.arrived;
+  }
+
+  /** What is seldom does not come again soon. */
+  function writeNow(entry: Entry): void {
     const begin = performance.now();
     allowance = Math.min(MOST_ALLOWANCE_MS, allowance + (begin - allowedAt) * SELDOM_SHARE);
     allowedAt = begin;
-    if (allowance <= 0) return;
-    guarded(() => entry.writeSeldom(sink));
+    if (closed || allowance <= 0) return;
+    for (let i = 0; i < entry.size; i++) write(entry, i);
     allowance -= performance.now() - begin;
+    arm();
   }
 
   function passed(entry: Entry): void {
@@ -172,7 +188,6 @@ export function createCapture({ segments, ringBytes, newId, now, log }: CaptureO
     const entries = waiting;
     waiting = [];
     waitingBytes = 0;
-    rings.turn();
     budget.start();
     let begin = performance.now();
     for (const entry of entries) {
@@ -206,7 +221,9 @@ export function createCapture({ segments, ringBytes, newId, now, log }: CaptureO
   function addOne(ring: Ring, bytes: number, record: () => CaptureRecord): void {
     const mark = rings.assign(ring, bytes);
     const write = (into: Sink) => into.wants(ring, mark) && into.put(ring, record());
-    add({ bytes, size: 1, write: (_, into) => write(into), hasSeldom: () => rings.isSeldom(ring), writeSeldom: write });
+    const entry: Entry = { bytes, size: 1, write: (_, into) => write(into) };
+    if (isCollecting()) add(entry);
+    else if (rings.isSeldom(ring)) writeNow(entry);
   }
 
   const ringOfNode = ({ info }: CompiledNode): Ring => rings.of(info.tenantId, info.chainId, info.id);
@@ -221,8 +238,20 @@ export function createCapture({ segments, ringBytes, newId, now, log }: CaptureO
   }
 
   return {
-    walked: (walked) => guarded(() => add(new WalkEntry(walked, rings, accompany))),
-    accepted: (uplinks) => guarded(() => add(new UplinkEntry(uplinks, rings))),
+    walked(walked) {
+      turn();
+      guarded(() => {
+        if (isCollecting()) add(new WalkEntry(walked, rings, accompany));
+        else if (walked.visits.some(({ statistics: node }) => isSeldom(node))) writeNow(new WalkEntry(walked, rings, accompany, isSeldom));
+      });
+    },
+    accepted(uplinks) {
+      guarded(() => {
+        const entry = new UplinkEntry(uplinks, rings);
+        if (isCollecting()) add(entry);
+        else passed(entry);
+      });
+    },
     downlink(sent) {
       const { downlink, integration, parts } = sent;
       const ring = rings.of(downlink.tenantId, integration.id, integration.id);

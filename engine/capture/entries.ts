@@ -8,10 +8,6 @@ export interface Entry {
   readonly size: number;
   /** Puts the record `i` of it, when its ring still has room for it. */
   write(i: number, sink: Sink): void;
-  /** Has it records of rings that hardly get any? */
-  hasSeldom(): boolean;
-  /** Only those. */
-  writeSeldom(sink: Sink): void;
 }
 
 export interface Sink {

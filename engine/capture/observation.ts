@@ -47,7 +47,7 @@ const OWNERS: ReadonlySet<string> = new Set(['TENANT', 'RULE_CHAIN', 'INTEGRATIO
 
 export function createObservation(options: ObservationOptions): Observation {
   const { cluster, segments, statistics = new Statistics() } = options;
-  const capture = segments && createCapture({ ...options, segments });
+  const capture = segments && createCapture({ ...options, segments, statistics });
   const flushAll: Ask<null, true> = createAsk(cluster, 'capture.flush', async (): Promise<true> => {
     await capture?.flush();
     return true;

@@ -48,6 +48,7 @@ export class Rings {
     return ring.assigned - ring.before < this.ringBytes / SELDOM_PART;
   }
 
+  /** A moment has passed. */
   turn(): void {
     for (const ring of this.rings.values()) ring.before = ring.assigned;
   }

@@ -44,6 +44,8 @@ export class NodeStatistics {
   readonly failures = new Reasons();
   /** Messages that came to it, whatever became of them. */
   arrived = 0;
+  /** How many that were a moment ago. */
+  before = 0;
   /** Where its messages are kept, once there was one. */
   ring: Ring | null = null;
 

@@ -66,6 +66,7 @@ export type Fate =
 /** What one walk did, durable by now. */
 export interface Walked {
   readonly flows: readonly Flow[];
+  readonly visits: readonly Visited[];
   readonly work: Work;
   /** When it became durable, Unix ms. */
   readonly at: number;
@@ -98,6 +99,7 @@ export class Trace {
   private readonly deps: TraceDeps;
   private marks: Marks;
   private size = 0;
+  private readonly visits: Visited[] = [];
   private current: Visited | null = null;
   /** The message that the node is working on alone; null: it has several in hand. */
   private alone: Trip | null = null;
@@ -123,6 +125,7 @@ export class Trace {
     };
     visited.statistics.arrived += trips.length;
     if (keep) {
+      this.visits.push(visited);
       this.current = visited;
       this.alone = trips.length === 1 ? trips[0]! : null;
       for (const trip of trips) {
@@ -194,7 +197,7 @@ export class Trace {
   done(flows: Iterable<Flow>): void {
     const { keep, statistics, now } = this.deps;
     const at = now();
-    keep?.({ flows: [...flows], work: this.work, at, origin: originAt(at - statistics.clock()) });
+    keep?.({ flows: [...flows], visits: this.visits, work: this.work, at, origin: originAt(at - statistics.clock()) });
   }
 
   /** A node that had several messages in hand works on them in their order: the first new message of an originator is of its first, and so on. */

@@ -57,13 +57,6 @@ export class UplinkEntry implements Entry {
     return this.batch.items.length;
   }
 
-  /** Messages that are worth it take their uplinks with them. */
-  hasSeldom(): boolean {
-    return false;
-  }
-
-  writeSeldom(): void {}
-
   write(i: number, sink: Sink): void {
     if (this.ids[i] === undefined && sink.wants(this.ring, this.marks[i]!)) this.put(i, this.ring, sink);
   }

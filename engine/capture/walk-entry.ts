@@ -17,6 +17,7 @@ import {
   type WalkRecord,
 } from './records.ts';
 import type { Ring, Rings } from './rings.ts';
+import type { NodeStatistics } from './statistics.ts';
 import type { Step, Walked } from './trace.ts';
 import { wroteRecord } from './wrote.ts';
 
@@ -34,24 +35,26 @@ export class WalkEntry implements Entry {
   bytes = 0;
   private readonly roots: Trip[] = [];
   private readonly rings: Ring[] = [];
-  /** Each of them once. */
-  private readonly ringsOf: Ring[] = [];
-  private readonly all: Rings;
   private readonly marks: number[] = [];
   private readonly copies: Map<Trip, Trip[]> | null;
   private readonly walked: Walked;
   /** With each message that is written: its uplink, if that is not written yet. */
   private readonly accompany: (message: Message, ring: Ring, sink: Sink) => void;
 
-  constructor(walked: Walked, rings: Rings, accompany: (message: Message, ring: Ring, sink: Sink) => void) {
+  /** @param only messages of which the node that has seen the fewest is such a one. */
+  constructor(
+    walked: Walked,
+    rings: Rings,
+    accompany: (message: Message, ring: Ring, sink: Sink) => void,
+    only: ((statistics: NodeStatistics) => boolean) | null = null,
+  ) {
     this.walked = walked;
-    this.all = rings;
     this.accompany = accompany;
     this.copies = copiesOf(walked);
     for (const { trips } of walked.flows) {
       for (const trip of trips) {
         if (trip.parent !== null || trip.due !== null) continue;
-        this.add(trip, rings);
+        this.add(trip, rings, only);
       }
     }
   }
@@ -60,7 +63,7 @@ export class WalkEntry implements Entry {
     return this.roots.length;
   }
 
-  private add(root: Trip, rings: Rings): void {
+  private add(root: Trip, rings: Rings, only: ((statistics: NodeStatistics) => boolean) | null): void {
     let bytes = 0;
     let rarest: Step | null = null;
     let least = Number.POSITIVE_INFINITY;
@@ -82,21 +85,13 @@ export class WalkEntry implements Entry {
         }
       }
     }
+    if (only && !(rarest && only(rarest.visited.statistics))) return;
     const ring = rarest ? ringOf(rarest, rings) : rings.of(root.entered.tenantId, root.entered.owner, root.entered.owner);
     this.roots.push(root);
     this.rings.push(ring);
-    if (this.ringsOf.at(-1) !== ring && !this.ringsOf.includes(ring)) this.ringsOf.push(ring);
     // What is cut from its record takes no room.
     this.marks.push(rings.assign(ring, Math.min(bytes, RECORD_CHARS)));
     this.bytes += bytes;
-  }
-
-  hasSeldom(): boolean {
-    return this.ringsOf.some((ring) => this.all.isSeldom(ring));
-  }
-
-  writeSeldom(sink: Sink): void {
-    for (let i = 0; i < this.roots.length; i++) if (this.all.isSeldom(this.rings[i]!)) this.write(i, sink);
   }
 
   write(i: number, sink: Sink): void {
