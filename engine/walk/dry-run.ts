@@ -15,6 +15,7 @@ import { DebugBudget } from './debug.ts';
 import { type Effect, finished, type Naming, Recorder } from './dry/effects.ts';
 import { DryTrace, Journeys, Stopped } from './dry/journeys.ts';
 import { type Answer, type DryHost, dryNodes } from './dry/nodes.ts';
+import { SILENCE, withoutNodeState } from './dry/surroundings.ts';
 import { DryWork } from './dry/work.ts';
 import type { BatchHooks, ChainLookup, RunnerDeps } from './run.ts';
 import { Walk } from './walk.ts';
@@ -373,31 +374,4 @@ class DryRun {
     await new Promise((resolve) => setImmediate(resolve));
     this.sliceAt = performance.now();
   }
-}
-
-/** Who would be told is not there: nodes get recorders in place of these services. */
-const SILENCE = {
-  devices: { observed: async () => {} },
-  waiting: {
-    notifyAttributes() {},
-    callDevice: async () => ({ ok: false, error: 'NO_ACTIVE_CONNECTION' }) as const,
-    replyToDevice() {},
-    answerRpc() {},
-    answerRest() {},
-  },
-};
-
-/** The store as it is, but for what running nodes keep and remember: that is theirs. */
-function withoutNodeState(store: Store): Store {
-  const own: Partial<Store> = {
-    kept: async () => [],
-    keptSummary: async () => ({ count: 0, oldestAt: null, lastReason: null }),
-    nodeState: async () => null,
-  };
-  return new Proxy(store, {
-    get(target, name) {
-      const value: unknown = own[name as keyof Store] ?? Reflect.get(target, name);
-      return typeof value === 'function' ? value.bind(target) : value;
-    },
-  });
 }
