@@ -149,14 +149,17 @@ export function createCapture({ segments, statistics, ringBytes, newId, now, log
     }, FLUSH_MS).unref();
   }
 
-  const isSeldom = ({ arrived, before }: NodeStatistics): boolean => arrived - before < SELDOM_MESSAGES;
+  const isSeldom = ({ arrived, before, lately }: NodeStatistics): boolean => Math.max(lately, arrived - before) < SELDOM_MESSAGES;
 
   function turn(): void {
     const at = performance.now();
     if (at - turnedAt < SELDOM_MS) return;
     turnedAt = at;
     rings.turn();
-    for (const node of statistics.ofNodes()) node.before = node.arrived;
+    for (const node of statistics.ofNodes()) {
+      node.lately = node.arrived - node.before;
+      node.before = node.arrived;
+    }
   }
 
   /** What is seldom does not come again soon. */

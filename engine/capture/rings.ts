@@ -7,6 +7,8 @@ export interface Ring {
   assigned: number;
   /** How much that was when the rings took their last turn. */
   before: number;
+  /** And in the turn before that. */
+  lately: number;
   /** Its node, integration or tenant was removed. */
   gone: boolean;
 }
@@ -27,7 +29,7 @@ export class Rings {
   of(tenantId: string, owner: string, id: string): Ring {
     let ring = this.rings.get(id);
     if (!ring) {
-      ring = { name: { tenantId, owner, id }, assigned: 0, before: 0, gone: this.removed.has(owner) || this.removed.has(tenantId) };
+      ring = { name: { tenantId, owner, id }, assigned: 0, before: 0, lately: 0, gone: this.removed.has(owner) || this.removed.has(tenantId) };
       if (!ring.gone) this.rings.set(id, ring);
     }
     return ring;
@@ -43,14 +45,17 @@ export class Rings {
     return !ring.gone && ring.assigned - mark < this.ringBytes;
   }
 
-  /** Since the last turn it got so little that it is worth writing before anything else. */
-  isSeldom(ring: Ring): boolean {
-    return ring.assigned - ring.before < this.ringBytes / SELDOM_PART;
+  /** It gets so little that it is worth writing before anything else. */
+  isSeldom({ assigned, before, lately }: Ring): boolean {
+    return Math.max(lately, assigned - before) < this.ringBytes / SELDOM_PART;
   }
 
   /** A moment has passed. */
   turn(): void {
-    for (const ring of this.rings.values()) ring.before = ring.assigned;
+    for (const ring of this.rings.values()) {
+      ring.lately = ring.assigned - ring.before;
+      ring.before = ring.assigned;
+    }
   }
 
   /** Of a chain, an integration or a tenant. */

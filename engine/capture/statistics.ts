@@ -44,8 +44,9 @@ export class NodeStatistics {
   readonly failures = new Reasons();
   /** Messages that came to it, whatever became of them. */
   arrived = 0;
-  /** How many that were a moment ago. */
+  /** How many that were a moment ago, and in the moment before that. */
   before = 0;
+  lately = 0;
   /** Where its messages are kept, once there was one. */
   ring: Ring | null = null;
 
