@@ -18,8 +18,14 @@ export const alarmDoc = (alarm: Alarm, version = 1): Doc => ({
   ref: alarm.originator.id,
   state: alarmStatus(alarm),
   customerId: alarm.customerId,
-  body: { ...alarm },
+  body: { ...withOwnDetails(alarm) },
 });
+
+/** Whoever changed the details did not think of their exact text. */
+function withOwnDetails({ exactDetails, ...alarm }: Alarm): Alarm {
+  const isTheirs = exactDetails !== undefined && JSON.stringify(JSON.parse(exactDetails)) === JSON.stringify(alarm.details);
+  return isTheirs ? { ...alarm, exactDetails } : alarm;
+}
 
 const alarmIn = (doc: Doc): Alarm => doc.body as unknown as Alarm;
 
@@ -58,8 +64,9 @@ interface AlarmDeps {
 
 export function alarmServices(tenantId: string, work: Work, pending: PendingAlarms, deps: AlarmDeps): Services['alarms'] {
   const save = (alarm: Alarm): Alarm => {
-    work.docs.push({ doc: alarmDoc(alarm) });
-    return alarm;
+    const doc = alarmDoc(alarm);
+    work.docs.push({ doc });
+    return alarmIn(doc);
   };
   return {
     async active(originator, type) {
@@ -105,6 +112,13 @@ export function alarmServices(tenantId: string, work: Work, pending: PendingAlar
   };
 }
 
+/** The value of JSON text, its numbers such that they are printed as they were. What it needs is newer than TypeScript's library. */
+function withNumbers(text: string): unknown {
+  const { rawJSON } = JSON as unknown as { rawJSON(text: string): unknown };
+  const keep = (_key: string, value: unknown, { source }: { source: string }) => (typeof value === 'number' ? rawJSON(source) : value);
+  return JSON.parse(text, keep as (key: string, value: unknown) => unknown);
+}
+
 /** The alarm with the names of those it speaks of, as messages and REST carry it (rule-nodes §2.4, §7 row 16). */
 export function alarmInfo(
   alarm: Alarm,
@@ -131,7 +145,7 @@ export function alarmInfo(
     ackTs: alarm.ackTs,
     clearTs: alarm.clearTs,
     assignTs: alarm.assignTs,
-    details: alarm.details,
+    details: alarm.exactDetails === undefined ? alarm.details : withNumbers(alarm.exactDetails),
     propagate: alarm.propagate,
     propagateToOwner: alarm.propagateToOwner,
     propagateToTenant: alarm.propagateToTenant,

@@ -1,3 +1,4 @@
+import { parseJson, printJson } from '#engine/json.ts';
 import { type Message, withChanges } from '#engine/message.ts';
 import type { NodeInfo, Outcome } from '#engine/node.ts';
 import type { Script, ScriptResult } from '#engine/script.ts';
@@ -39,9 +40,20 @@ export async function inRounds<T extends { readonly key: string }>(
   return outcomes;
 }
 
+export type AlarmDetails = Pick<Alarm, 'details' | 'exactDetails'>;
+
+/** Of JSON text. Numbers that JS alone would change (`1.0`, 64-bit) are kept beside it as they are. */
+export function alarmDetails(text: string): AlarmDetails {
+  const details: unknown = JSON.parse(text);
+  const exact = printJson(parseJson(text));
+  return exact === JSON.stringify(details) ? { details } : { details, exactDetails: exact };
+}
+
 /** The script's arguments; on an alarm that exists its present details are in the metadata. */
 export const detailsArgs = (message: Message, alarm: Alarm | null): ReturnType<typeof scriptArgs> =>
-  scriptArgs(alarm ? withChanges(message, { metadata: { ...message.metadata, prevAlarmDetails: JSON.stringify(alarm.details ?? null) } }) : message);
+  scriptArgs(alarm ? withChanges(message, { metadata: { ...message.metadata, prevAlarmDetails: detailsText(alarm) } }) : message);
+
+const detailsText = ({ details, exactDetails }: Alarm): string => exactDetails ?? JSON.stringify(details ?? null);
 
 export const runDetails = async (
   script: Script,

@@ -4,7 +4,7 @@ import { defineNode, type NodeContext, type Outcome } from '#engine/node.ts';
 import { Config } from '#engine/schema.ts';
 import type { Script } from '#engine/script.ts';
 import type { Alarm } from '#engine/services.ts';
-import { alarmKey, alarmOutcome, inRounds, runDetails } from '../../shared/alarms.ts';
+import { alarmDetails, alarmKey, alarmOutcome, inRounds, runDetails } from '../../shared/alarms.ts';
 import { nullable } from '../../shared/fields.ts';
 import { fillRequired } from '../../shared/required-pattern.ts';
 import { DEFAULT_DETAILS, detailsChoice, detailsFields, scriptError, startScript } from '../../shared/script.ts';
@@ -62,7 +62,8 @@ async function runRound(jobs: readonly Job[], context: Context): Promise<(Outcom
       continue;
     }
     try {
-      const cleared = await alarms.clear(alarm, messages.now(), result.json === undefined ? alarm.details : JSON.parse(result.json));
+      const { details, exactDetails } = result.json === undefined ? alarm : alarmDetails(result.json);
+      const cleared = await alarms.clear({ ...alarm, exactDetails }, messages.now(), details);
       outcomes.set(message, await alarmOutcome(message, cleared, { action: 'ALARM_CLEAR', to: 'Cleared', flag: 'isClearedAlarm' }, node, context));
     } catch (cause) {
       outcomes.set(message, cause as Error);

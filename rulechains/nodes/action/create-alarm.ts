@@ -1,16 +1,16 @@
 import { type Static, Type } from 'typebox';
-import { isJsonObject, type Json, json } from '#engine/json.ts';
 import { type Message, metadataTs } from '#engine/message.ts';
 import { defineNode, type NodeContext, type Outcome } from '#engine/node.ts';
 import { Config } from '#engine/schema.ts';
 import type { Script, ScriptResult } from '#engine/script.ts';
 import type { Alarm, NewAlarm, Severity } from '#engine/services.ts';
-import { alarmKey, alarmOutcome, inRounds, runDetails } from '../../shared/alarms.ts';
+import { type AlarmBody, alarmBody, SEVERITIES } from '../../shared/alarm-body.ts';
+import { type AlarmDetails, alarmDetails, alarmKey, alarmOutcome, inRounds, runDetails } from '../../shared/alarms.ts';
 import { nullable, texts } from '../../shared/fields.ts';
 import { fillRequired } from '../../shared/required-pattern.ts';
 import { DEFAULT_DETAILS, detailsChoice, detailsFields, scriptError, startScript } from '../../shared/script.ts';
 
-const SEVERITIES: readonly string[] = ['CRITICAL', 'MAJOR', 'MINOR', 'WARNING', 'INDETERMINATE'] satisfies Severity[];
+const MAX_TYPE_LENGTH = 255;
 
 const CreateAlarm = Config({
   alarmType: nullable(Type.String(), { title: 'Alarm type', description: 'Pattern; an originator has one active alarm of a type.' }),
@@ -33,14 +33,12 @@ const CreateAlarm = Config({
 });
 type Context = NodeContext<Static<typeof CreateAlarm>, Script, 'alarms' | 'entities' | 'messages' | 'scripts'>;
 
-/** What makes the alarm what it should be, apart from details and times. */
-type Wanted = Pick<NewAlarm, 'type' | 'severity' | 'propagate' | 'propagateToOwner' | 'propagateToTenant' | 'propagateRelationTypes'> & {
-  readonly details?: unknown;
-};
 interface Job {
   readonly key: string;
   readonly message: Message;
-  readonly wanted: Wanted;
+  readonly type: string | null;
+  /** null: the configuration says what the alarm is like. */
+  readonly body: AlarmBody | null;
 }
 
 export default defineNode({
@@ -75,54 +73,27 @@ export default defineNode({
     inRounds(
       messages,
       (message): Job => {
-        const wanted = context.config.useMessageAlarmData ? fromMessage(json(message)) : fromConfig(message, context.config);
-        return { key: alarmKey(message, wanted.type), message, wanted };
+        const body = context.config.useMessageAlarmData ? alarmBody(message) : null;
+        const type = body ? body.type : fillRequired(context.config.alarmType, message);
+        return { key: alarmKey(message, type ?? ''), message, type, body };
       },
       (jobs) => runRound(jobs, context),
     ),
 });
 
-function fromConfig(message: Message, config: Context['config']): Wanted {
-  const severity = config.dynamicSeverity ? fillRequired(config.severity, message) : config.severity!;
-  if (!SEVERITIES.includes(severity)) throw new Error('Used incorrect pattern or Alarm Severity not included in message');
-  return {
-    type: fillRequired(config.alarmType, message),
-    severity: severity as Severity,
-    propagate: config.propagate,
-    propagateToOwner: config.propagateToOwner,
-    propagateToTenant: config.propagateToTenant,
-    propagateRelationTypes: (config.relationTypes ?? []).filter((type) => type !== null),
-  };
-}
-
-function fromMessage(data: Json): Wanted {
-  if (!isJsonObject(data)) throw new Error('Message body is not an alarm!');
-  const { type = null, severity = null, propagateRelationTypes } = data;
-  const missing = [severity === null && 'severity must not be null', type === null && 'type must not be null'].filter(Boolean);
-  if (missing.length > 0) throw new Error(`Validation error: ${missing.join(', ')}`);
-  if (typeof type !== 'string' || typeof severity !== 'string' || !SEVERITIES.includes(severity))
-    throw new Error(`Message body is not an alarm: ${JSON.stringify({ type, severity })}`);
-  return {
-    type,
-    severity: severity as Severity,
-    propagate: data['propagate'] === true,
-    propagateToOwner: data['propagateToOwner'] === true,
-    propagateToTenant: data['propagateToTenant'] === true,
-    propagateRelationTypes: Array.isArray(propagateRelationTypes) ? propagateRelationTypes.map(String) : [],
-  };
-}
-
 /** Every job is about another alarm, so that one call to the script host serves them all. */
 async function runRound(jobs: readonly Job[], context: Context): Promise<(Outcome | Error)[]> {
   const { config, alarms, scripts, state } = context;
-  const found = await Promise.all(jobs.map(async (job) => ({ ...job, alarm: await alarms.active(job.message.originator, job.wanted.type) })));
+  const found = await Promise.all(
+    jobs.map(async (job) => ({ ...job, alarm: job.type === null ? null : await alarms.active(job.message.originator, job.type) })),
+  );
   const usesScript = !config.useMessageAlarmData || config.overwriteAlarmDetails;
   const results = usesScript ? await runDetails(state, found, scripts) : [];
   const outcomes: (Outcome | Error)[] = [];
-  for (const [index, { message, wanted, alarm }] of found.entries()) {
+  for (const [index, { alarm, ...job }] of found.entries()) {
     try {
-      const details = usesScript ? scriptDetails(results[index]!) : messageDetails(message);
-      outcomes.push(await save(message, wanted, alarm, details, context));
+      const details = usesScript ? scriptDetails(results[index]!) : job.body!.details;
+      outcomes.push(await save(job, alarm, alarmDetails(details ?? '{}'), context));
     } catch (cause) {
       outcomes.push(cause as Error);
     }
@@ -130,24 +101,55 @@ async function runRound(jobs: readonly Job[], context: Context): Promise<(Outcom
   return outcomes;
 }
 
-function scriptDetails(result: ScriptResult): unknown {
+function scriptDetails(result: ScriptResult): string | null {
   if (!result.ok) throw scriptError(result.fault);
-  return result.json === undefined ? {} : JSON.parse(result.json);
+  return result.json ?? null;
 }
 
-const messageDetails = (message: Message): unknown => {
-  const { details = {} } = JSON.parse(message.data);
-  return details;
-};
+/** What the alarm should be like, apart from details and times: asked when the script has had its say, as the original does. */
+function likeness(
+  { message, body }: Job,
+  config: Context['config'],
+): Omit<NewAlarm, 'type' | 'originator' | 'customerId' | 'details' | 'startTs' | 'endTs'> {
+  if (body) {
+    const { severity, propagate, propagateToOwner, propagateToTenant, propagateRelationTypes } = body;
+    const missing = [severity === null && 'severity must not be null', body.type === null && 'type must not be null'].filter(Boolean);
+    if (missing.length > 0) throw new Error(`Validation error: ${missing.join(', ')}`);
+    return { severity: severity!, propagate, propagateToOwner, propagateToTenant, propagateRelationTypes };
+  }
+  const severity = config.dynamicSeverity ? fillRequired(config.severity, message) : config.severity!;
+  if (!SEVERITIES.includes(severity)) throw new Error('Used incorrect pattern or Alarm Severity not included in message');
+  const { propagate, propagateToOwner, propagateToTenant, relationTypes } = config;
+  const propagateRelationTypes = (relationTypes ?? []).filter((type) => type !== null);
+  return { severity: severity as Severity, propagate, propagateToOwner, propagateToTenant, propagateRelationTypes };
+}
 
-async function save(message: Message, wanted: Wanted, alarm: Alarm | null, details: unknown, context: Context): Promise<Outcome> {
-  const { config, node, alarms, entities, messages } = context;
+async function save(job: Job, alarm: Alarm | null, details: AlarmDetails, context: Context): Promise<Outcome> {
+  const { node, alarms, entities, messages } = context;
+  const { message, body } = job;
+  const like = likeness(job, context.config);
+  const now = messages.now();
   if (alarm) {
-    const updated = await alarms.update({ ...alarm, ...wanted, details, endTs: messages.now() });
+    checkTimes(alarm.startTs, now);
+    const updated = await alarms.update({ ...alarm, ...like, ...details, endTs: now });
     return alarmOutcome(message, updated, { action: 'ENTITY_UPDATED', to: 'Updated', flag: 'isExistingAlarm' }, node, context);
   }
-  const ts = config.useMessageAlarmData ? messages.now() : metadataTs(message);
-  const customerId = await entities.customerOf(message.originator);
-  const created = await alarms.create({ ...wanted, originator: message.originator, customerId, details, startTs: ts, endTs: ts });
+  const type = job.type!;
+  if (type.length > MAX_TYPE_LENGTH) throw new Error(`Validation error: type length must be equal or less than ${MAX_TYPE_LENGTH}`);
+  const given = body ?? { startTs: metadataTs(message), endTs: metadataTs(message), customerId: null, originator: null };
+  checkTimes(given.startTs, given.endTs);
+  const startTs = given.startTs || now;
+  const originator = given.originator ?? message.originator;
+  const customerId = await entities.customerOf(originator);
+  if (given.customerId !== null && given.customerId !== customerId) {
+    throw new Error(
+      `Can't assign alarm to customer. Originator ${customerId === null ? 'is not assigned to customer' : 'belongs to different customer'}!`,
+    );
+  }
+  const created = await alarms.create({ type, ...like, originator, customerId, ...details, startTs, endTs: given.endTs || startTs });
   return alarmOutcome(message, created, { action: 'ENTITY_CREATED', to: 'Created', flag: 'isNewAlarm' }, node, context);
+}
+
+function checkTimes(startTs: number, endTs: number): void {
+  if (endTs > 0 && startTs > endTs) throw new Error("Alarm start ts can't be greater then alarm end ts!");
 }

@@ -9,6 +9,7 @@ import { NODE, NOW, run, services, start } from '#test/support/services.ts';
 const COUNTING = 'var d = metadata.prevAlarmDetails ? JSON.parse(metadata.prevAlarmDetails) : {}; d.n = (d.n || 0) + 1; d.t = msg.t; return d;';
 const js = (alarmDetailsBuildJs: string) => ({ scriptLang: 'JS', alarmDetailsBuildJs });
 const originator = { entityType: 'DEVICE', id: DEVICE } as const;
+const OTHER = 'dddddddd-0000-1000-8000-000000000001';
 const FIRST = 'bbbbbbbb-0000-1000-8000-000000000001';
 const alarm: Alarm = {
   id: 'cccccccc-0000-1000-8000-000000000001',
@@ -118,7 +119,7 @@ for (const { name, config, data = { t: 1 }, to, did = [] } of [
   {
     name: 'all from the message',
     config: { ...hot, useMessageAlarmData: true },
-    data: { type: 'Hot', severity: 'MINOR', propagate: true, propagateRelationTypes: ['q'], details: { x: 1 }, startTs: 4, foo: 1 },
+    data: { type: 'Hot', severity: 'MINOR', propagate: true, propagateRelationTypes: ['q'], details: { x: 1 }, foo: 1 },
     to: out('Created', 'isNewAlarm', FIRST, metadata),
     did: [
       [
@@ -151,13 +152,83 @@ for (const { name, config, data = { t: 1 }, to, did = [] } of [
     name: 'a message that is no alarm',
     config: { ...hot, useMessageAlarmData: true },
     data: '"text"',
-    to: { to: 'Failure', error: 'Message body is not an alarm!' },
+    to: { to: 'Failure', error: 'The given string value cannot be transformed to Json object: "text"' },
+  },
+  {
+    name: 'its own times and originator from the message, and what Java takes for what it needs',
+    config: { ...hot, useMessageAlarmData: true },
+    data: { type: 'Hot', severity: 1, propagate: 'true', originator: { entityType: 'ASSET', id: OTHER }, startTs: '4', endTs: 9.5, details: null },
+    to: out('Created', 'isNewAlarm', FIRST, metadata),
+    did: [
+      [
+        'create alarm',
+        { ...created, severity: 'MAJOR', propagate: true, originator: { entityType: 'ASSET', id: OTHER }, startTs: 4, endTs: 9, details: null },
+      ],
+      ['enqueue', { type: 'ENTITY_CREATED', originator: OTHER, data: { id: FIRST, type: 'Hot' }, metadata: { ruleNodeId: NODE.id } }],
+    ],
+  },
+  {
+    name: 'only its start from the message',
+    config: { ...hot, useMessageAlarmData: true },
+    data: { type: 'Hot', severity: 'MINOR', startTs: 4 },
+    to: out('Created', 'isNewAlarm', FIRST, metadata),
+    did: [['create alarm', { ...created, severity: 'MINOR', details: {}, startTs: 4, endTs: 4 }], action('ENTITY_CREATED', FIRST)],
+  },
+  {
+    name: 'times in the wrong order',
+    config: { ...hot, useMessageAlarmData: true },
+    data: { type: 'Hot', severity: 'MINOR', startTs: 5, endTs: 4 },
+    to: { to: 'Failure', error: "Alarm start ts can't be greater then alarm end ts!" },
+  },
+  {
+    name: 'a customer that the originator is not with',
+    config: { ...hot, useMessageAlarmData: true },
+    data: { type: 'Hot', severity: 'MINOR', customerId: { entityType: 'CUSTOMER', id: OTHER } },
+    to: { to: 'Failure', error: "Can't assign alarm to customer. Originator is not assigned to customer!" },
+  },
+  {
+    name: 'a long type',
+    config: { ...hot, alarmType: 'x'.repeat(256) },
+    to: { to: 'Failure', error: 'Validation error: type length must be equal or less than 255' },
+  },
+  {
+    name: 'the script has its say before the severity',
+    config: { ...hot, ...js("throw 'x';"), severity: '$[sev]', dynamicSeverity: true },
+    to: { to: 'Failure', error: 'x' },
+  },
+  {
+    name: 'numbers of the details stay as they are',
+    config: { ...hot, useMessageAlarmData: true },
+    data: '{"type":"Hot","severity":"MINOR","details":{"x":1.0,"n":9007199254740993}}',
+    to: out('Created', 'isNewAlarm', FIRST, metadata),
+    did: [
+      [
+        'create alarm',
+        {
+          ...{ ...created, severity: 'MINOR', startTs: NOW, endTs: NOW },
+          ...{ details: { x: 1, n: 9007199254740992 }, exactDetails: '{"x":1.0,"n":9007199254740993}' },
+        },
+      ],
+      action('ENTITY_CREATED', FIRST),
+    ],
   },
 ])
   test(`create alarm: ${name}`, async () => {
     const given = services();
     assert.deepEqual([await run(createAlarm, [message({ data, metadata })], { config, services: given }), given.did], [[to], did]);
   });
+
+test('create alarm: an alarm that begins in the future is not updated', async () => {
+  const given = services({ alarms: [{ ...alarm, startTs: NOW + 1 }] });
+  const outcomes = await run(createAlarm, [message({ data: { t: 25 }, metadata })], { config: hot, services: given });
+  assert.deepEqual([outcomes, given.did], [[{ to: 'Failure', error: "Alarm start ts can't be greater then alarm end ts!" }], []]);
+});
+
+test('create alarm: the script sees the details with their numbers', async () => {
+  const given = services({ alarms: [{ ...alarm, details: { n: 1 }, exactDetails: '{"n":1.0}' }] });
+  await run(createAlarm, [message({ data: {}, metadata })], { config: { ...hot, ...js('return metadata.prevAlarmDetails;') }, services: given });
+  assert.equal((given.did[0]![1] as Alarm).details, '{"n":1.0}');
+});
 
 test('create alarm: where the key is missing the details are overwritten', async () => {
   const { overwriteAlarmDetails: _missing, ...exact } = { ...createAlarm.defaults, ...js('return 1;') } as Record<string, unknown>;
