@@ -1,5 +1,5 @@
 import { type Actor, actionMessage } from './actions.ts';
-import { entityData, entityRef, MEMBERSHIP, ownerOf } from './entities.ts';
+import { entityJson, entityRef, MEMBERSHIP, ownerOf } from './entities.ts';
 import { Rejected } from './errors.ts';
 import type { EntityRef, Message, Metadata } from './message.ts';
 import type { Collection, Doc, DocQuery, Relation } from './store.ts';
@@ -71,7 +71,7 @@ export async function changeOwner(change: GroupChange, doc: Doc, owner: EntityRe
   const owned = { ...doc, customerId, version: doc.version + 1 };
   change.work.docs.push({ doc: owned, expects: doc.version });
   for (const group of await groupsNaming(change, entityRef(doc))) if (group.ref !== owner.id) await removeMember(change, group, owned);
-  tell(change, owned, 'OWNER_CHANGED', {}, entityData(owned));
+  tell(change, owned, 'OWNER_CHANGED', {}, entityJson(owned));
 }
 
 function tell({ tell: send, caller, metadata, now }: GroupChange, about: Doc, type: string, more: Metadata, data: unknown = {}): void {

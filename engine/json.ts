@@ -239,10 +239,13 @@ export const valueText = (value: Value): string => (value.type === 'DOUBLE' ? ja
 export const sameValue = (a: Value, b: Value): boolean =>
   a.type === b.type && (a.value === b.value || (a.type === 'LONG' && b.type === 'LONG' && BigInt(a.value) === BigInt(b.value)));
 
+const HTML = /<[a-z!/][^>]*>/i;
+
 /** Why a telemetry or attribute key may not be stored, or null. */
 export function keyProblem(key: string): string | null {
-  if (key === '') return "Key can't be null or empty";
-  return key.length > 255 ? 'Validation error: key length must be equal or less than 255' : null;
+  if (key === '' || key.trim() === '') return "Key can't be null or empty";
+  if (key.length > 255) return 'Validation error: key length must be equal or less than 255';
+  return key.includes('<') && HTML.test(key) ? 'Validation error: key is malformed' : null;
 }
 
 export interface BodyOptions {

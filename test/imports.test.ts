@@ -112,7 +112,8 @@ const ARROWS: readonly Arrow[] = [
   {
     name: 'what nodes share reaches the engine',
     of: (f) => inFolder(f, 'rulechains/shared'),
-    ours: (to) => engineInner(to) || inFolder(to, 'rulechains/shared'),
+    // Java's regular expressions are the same in TBEL and in the patterns of nodes.
+    ours: (to) => engineInner(to) || inFolder(to, 'rulechains/shared') || to === 'engine/script/tbel/runtime/regex.ts',
     packages: ['typebox'],
   },
 ];

@@ -1,12 +1,13 @@
 import { actionMessage, enqueueAction } from '../actions.ts';
-import { newDoc } from '../entities.ts';
 import { VersionConflict } from '../errors.ts';
+import { systemComment } from '../services/alarm-effects.ts';
 import { alarmDoc, alarmInfo } from '../services/alarms.ts';
 import type { Alarm } from '../services.ts';
 import type { Collection, Doc } from '../store.ts';
 import { Work } from '../work.ts';
 import { writable } from './access.ts';
 import type { ApiContext, Caller } from './context.ts';
+import { everyDocOf } from './lists.ts';
 
 type Json = Record<string, unknown>;
 
@@ -57,14 +58,6 @@ export async function announce(
   );
 }
 
-/** A line of the alarm's history that the platform itself writes. */
-export function systemComment(work: Work, alarm: Alarm, userId: string | null, comment: Json, now: number): void {
-  const body = { userId, comment };
-  work.docs.push({
-    doc: newDoc({ collection: 'ALARM_COMMENT', tenantId: alarm.tenantId, name: alarm.type, kind: 'SYSTEM', ref: alarm.id, body }, now),
-  });
-}
-
 export function userName({ firstName, lastName, email }: Caller): string {
   return [firstName, lastName].filter(Boolean).join(' ') || email;
 }
@@ -91,5 +84,19 @@ export async function changeAlarm(context: ApiContext, caller: Caller, id: strin
     } catch (cause) {
       if (!(cause instanceof VersionConflict) || tried === TRIES) throw cause;
     }
+  }
+}
+
+/** Alarms of a user who goes are nobody's. */
+export async function unassignAlarms(work: Work, context: ApiContext, caller: Caller, user: Doc): Promise<void> {
+  const name = [user.body['firstName'], user.body['lastName']].filter(Boolean).join(' ') || user.name;
+  const now = context.now();
+  for (const doc of await everyDocOf(context, 'ALARM', user.tenantId)) {
+    if (doc.body['assigneeId'] !== user.id) continue;
+    const alarm: Alarm = { ...alarmOf(doc), assigneeId: null, assignTs: now };
+    work.docs.push({ doc: alarmDoc(alarm, doc.version) });
+    const text = `Alarm was unassigned because user ${name} - was deleted`;
+    systemComment(work, alarm, null, { text, subtype: 'UNASSIGNED_FROM_DELETED_USER', userName: name }, now);
+    await announce(work, context, caller, 'ALARM_UNASSIGNED', alarm);
   }
 }

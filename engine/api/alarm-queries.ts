@@ -1,5 +1,8 @@
 import type { FastifyInstance } from 'fastify';
 import { Type } from 'typebox';
+import { entityRef } from '../entities.ts';
+import type { EntityRef } from '../message.ts';
+import { shownBy } from '../services/alarm-effects.ts';
 import type { Alarm } from '../services.ts';
 import type { Doc, Page } from '../store.ts';
 import { alarmOf, infoJson } from './alarm-docs.ts';
@@ -13,7 +16,7 @@ import { everyDocOf } from './lists.ts';
 import { pageLink, pageOfAll } from './paging.ts';
 import { AnyJson, Body, IdOf, Maybe, typed } from './schemas.ts';
 
-/** Alarms of the entities that a query is about (specs: rest-api §2.20); those of related entities are not among them. */
+/** Alarms of the entities that a query is about (specs: rest-api §2.20), on demand with those that others propagate to them. */
 
 const Texts = Maybe(Type.Array(Type.String()));
 const Which = {
@@ -45,18 +48,36 @@ export default async function alarmQueries(plain: FastifyInstance, context: ApiC
   });
 }
 
+interface Shown {
+  readonly alarm: Alarm;
+  /** Whose alarm it is for the query: its originator's, where that is asked about, else that of one it is propagated to. */
+  readonly at: EntityRef;
+}
+
 /** @param entities null: whoever's. */
-async function alarmsOf(context: ApiContext, caller: Caller, entities: readonly Doc[] | null, which: Which): Promise<Alarm[]> {
+async function alarmsOf(context: ApiContext, caller: Caller, entities: readonly Doc[] | null, which: Which): Promise<Shown[]> {
   const { timeWindow, assigneeId, typeList, statusList, severityList } = which;
   const lists = { typeList: typeList ?? [], statusList: statusList ?? [], severityList: severityList ?? [], assigneeId: assigneeId?.id };
   const { states, matches } = alarmFilter(lists, false);
   const times = timeWindow ? { startTime: context.now() - timeWindow } : { startTime: which.startTs || undefined, endTime: which.endTs || undefined };
   const own = caller.authority === 'CUSTOMER_USER' ? { customerId: caller.customerId } : {};
-  const only = entities?.length === 1 ? { ref: entities[0]!.id } : {};
   const ids = entities && new Set(entities.map(({ id }) => id));
   if (ids?.size === 0) return [];
+  const propagated = which.searchPropagatedAlarms && entities ? await propagatedTo(context, caller.tenantId, entities) : new Map<string, EntityRef>();
+  const only = entities?.length === 1 && propagated.size === 0 ? { ref: entities[0]!.id } : {};
   const docs = await everyDocOf(context, 'ALARM', caller.tenantId, { ...own, ...only, ...times, states });
-  return docs.map(alarmOf).filter((alarm) => (!ids || ids.has(alarm.originator.id)) && (!matches || matches(alarm)));
+  return docs.map(alarmOf).flatMap((alarm) => {
+    const at = !ids || ids.has(alarm.originator.id) ? alarm.originator : propagated.get(alarm.id);
+    return at && (!matches || matches(alarm)) ? [{ alarm, at }] : [];
+  });
+}
+
+/** By id of the alarm: the first of the entities that shows it. */
+async function propagatedTo({ backend }: ApiContext, tenantId: string, entities: readonly Doc[]): Promise<Map<string, EntityRef>> {
+  const shown = await Promise.all(entities.map((doc) => shownBy(backend.store, tenantId, entityRef(doc))));
+  const found = new Map<string, EntityRef>();
+  for (const [index, doc] of entities.entries()) for (const id of shown[index]!) if (!found.has(id)) found.set(id, entityRef(doc));
+  return found;
 }
 
 type Info = Readonly<Record<string, unknown>>;
@@ -87,20 +108,17 @@ async function find(context: ApiContext, caller: Caller, body: FindQuery): Promi
   const entities = await filtered(context, caller, body.entityFilter, body.keyFilters ?? []);
   const words = link.textSearch?.toLowerCase();
   const alarms = await alarmsOf(context, caller, entities, body.pageLink);
-  const infos = (await Promise.all(alarms.map((alarm) => infoJson(context, alarm)))).filter(
-    (info) => words === undefined || [info['type'], info['originatorName']].some((text) => String(text).toLowerCase().includes(words)),
+  const infos = (await Promise.all(alarms.map(async ({ alarm, at }) => ({ at, info: await infoJson(context, alarm) })))).filter(
+    ({ info }) => words === undefined || [info['type'], info['originatorName']].some((text) => String(text).toLowerCase().includes(words)),
   );
   const order = ORDER[sortKey]!;
-  infos.sort((a, b) => inOrder(order(a), order(b)) || inOrder(String(a['createdTime']), String(b['createdTime'])));
+  infos.sort((a, b) => inOrder(order(a.info), order(b.info)) || inOrder(String(a.info['createdTime']), String(b.info['createdTime'])));
   if ((sortOrder?.direction ?? 'DESC') === 'DESC') infos.reverse();
   const { data, ...page } = pageOfAll(infos, link);
   const byId = new Map(entities.map((doc) => [doc.id, doc]));
   const keys = [...(body.entityFields ?? []), ...(body.latestValues ?? [])];
   const shown = await Promise.all(
-    data.map(async (info) => {
-      const entityId = info['originator'] as Alarm['originator'];
-      return { entityId, latest: await latestOf(context, byId.get(entityId.id)!, keys), ...info };
-    }),
+    data.map(async ({ at: entityId, info }) => ({ entityId, latest: await latestOf(context, byId.get(entityId.id)!, keys), ...info })),
   );
   return { ...page, data: shown };
 }

@@ -1,11 +1,13 @@
 import { newId } from '../id.ts';
 import type { EntityRef } from '../message.ts';
+import { spread, tellSeverity } from '../services/alarm-effects.ts';
 import { alarmDoc } from '../services/alarms.ts';
+import { relationServices } from '../services/relations.ts';
 import type { Alarm, Severity } from '../services.ts';
 import type { Doc } from '../store.ts';
 import { Work } from '../work.ts';
 import { readable, refOf, writable } from './access.ts';
-import { alarmOf, announce, systemComment } from './alarm-docs.ts';
+import { alarmOf, announce } from './alarm-docs.ts';
 import type { ApiContext, Caller } from './context.ts';
 import { badRequest, notFound } from './errors.ts';
 import { idOf } from './required.ts';
@@ -46,10 +48,8 @@ export async function saveAlarm(context: ApiContext, caller: Caller, fields: Jso
   const work = new Work();
   work.docs.push(stored ? { doc: alarmDoc(alarm, stored.version), expects: stored.version } : { doc: alarmDoc(alarm), expects: 0 });
   const changed = old !== null && old.severity !== severity;
-  if (changed) {
-    const text = `Alarm severity was updated from ${old.severity} to ${severity}`;
-    systemComment(work, alarm, caller.userId, { text, subtype: 'SEVERITY_CHANGED', oldSeverity: old.severity, newSeverity: severity }, now);
-  }
+  if (old) tellSeverity(work, old, alarm, caller.userId, now);
+  await spread(work, alarm, old, relationServices(alarm.tenantId, work, context.backend.store));
   await announce(work, context, caller, !old ? 'ALARM_CREATED' : changed ? 'ALARM_SEVERITY_UPDATED' : 'ALARM_UPDATED', alarm);
   await context.backend.commit(work);
   return alarm;

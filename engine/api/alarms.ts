@@ -1,5 +1,7 @@
 import type { FastifyInstance } from 'fastify';
 import { Type } from 'typebox';
+import type { EntityRef } from '../message.ts';
+import { shownBy } from '../services/alarm-effects.ts';
 import type { Alarm } from '../services.ts';
 import type { Doc, DocQuery, Page } from '../store.ts';
 import { Work } from '../work.ts';
@@ -39,6 +41,7 @@ export default async function alarms(plain: FastifyInstance, context: ApiContext
     const { tenantId, id } = doc;
     const work = new Work();
     work.docs.push({ remove: { collection: 'ALARM', tenantId, id } });
+    work.purges.push({ tenantId, entity: { entityType: 'ALARM', id } });
     for (const comment of await everyDocOf(context, 'ALARM_COMMENT', tenantId, { ref: id }))
       work.docs.push({ remove: { collection: 'ALARM_COMMENT', tenantId, id: comment.id } });
     await announce(work, context, caller, 'ALARM_DELETE', alarmOf(doc));
@@ -90,7 +93,7 @@ export default async function alarms(plain: FastifyInstance, context: ApiContext
       const filter = alarmFilter(query, older);
       const entity = refOf(params.entityType, params.entityId);
       await readable(context, caller, entity);
-      return list(caller, query, filter, { ref: entity.id });
+      return list(caller, query, filter, await alarmsAt(context, caller.tenantId, entity));
     });
   }
 
@@ -114,7 +117,7 @@ export default async function alarms(plain: FastifyInstance, context: ApiContext
       const { states, matches } = alarmFilter(query, true);
       const entity = refOf(params.entityType, params.entityId);
       await readable(context, caller, entity);
-      const found = (await everyDocOf(context, 'ALARM', caller.tenantId, { ref: entity.id, states }))
+      const found = (await everyDocOf(context, 'ALARM', caller.tenantId, { ...(await alarmsAt(context, caller.tenantId, entity)), states }))
         .map(alarmOf)
         .filter((alarm) => !matches || matches(alarm));
       const highest = SEVERITIES.find((severity) => found.some((alarm) => alarm.severity === severity));
@@ -138,4 +141,12 @@ export default async function alarms(plain: FastifyInstance, context: ApiContext
       );
     },
   );
+}
+
+/** Alarms of an entity and those that others propagate to it. */
+async function alarmsAt(context: ApiContext, tenantId: string, entity: EntityRef): Promise<DocQuery> {
+  const shown = await shownBy(context.backend.store, tenantId, entity);
+  if (shown.length === 0) return { ref: entity.id };
+  const own = await everyDocOf(context, 'ALARM', tenantId, { ref: entity.id });
+  return { ids: [...new Set([...own.map(({ id }) => id), ...shown])] };
 }

@@ -1,5 +1,6 @@
 import type { FastifyInstance } from 'fastify';
 import { Type } from 'typebox';
+import { readProfileAlarms } from '../alarm-rules/read.ts';
 import { entityJson, entityLabel, entityRef, nameKey, newAssetProfile, newDeviceProfile } from '../entities.ts';
 import type { EntityRef } from '../message.ts';
 import type { Doc } from '../store.ts';
@@ -85,7 +86,7 @@ function deviceOnly(body: ProfileBody, stored: Doc | undefined) {
     profileData: {
       ...data,
       provisionConfiguration: { provisionDeviceSecret: null, type: body.provisionType ?? 'DISABLED', ...data.provisionConfiguration },
-      alarms: data.alarms ?? null,
+      alarms: readProfileAlarms(data.alarms),
     },
   };
 }

@@ -73,11 +73,9 @@ export default async function ruleChainFiles(plain: FastifyInstance, context: Ap
     }
     await commitChains(context, work, caller.tenantId);
     return entries.map(({ chain, updated }) => ({
-      tenantId: { entityType: 'TENANT', id: caller.tenantId },
       ruleChainId: { entityType: 'RULE_CHAIN', id: chain.id },
       ruleChainName: chain.name,
-      updated,
-      error: null,
+      ...(updated && { updated }),
     }));
   });
 

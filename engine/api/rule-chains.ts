@@ -198,7 +198,7 @@ export default async function ruleChains(plain: FastifyInstance, context: ApiCon
     async ({ caller, params }) => {
       const chain = await readable(context, caller, chainRef(params.id));
       const { metadata } = await graphOf(store, chain.tenantId, chain.id);
-      return [...new Set(metadata.nodes.filter(({ type }) => type === OUTPUT_NODE).map(({ name }) => name))];
+      return [...new Set(metadata.nodes.filter(({ type }) => type === OUTPUT_NODE).map(({ name }) => name))].sort();
     },
   );
   app.get(

@@ -6,6 +6,7 @@ import { newUser } from '../seed.ts';
 import type { Doc } from '../store.ts';
 import { Work } from '../work.ts';
 import { readable, writable } from './access.ts';
+import { unassignAlarms } from './alarm-docs.ts';
 import { type Account, newOneTimeToken } from './auth.ts';
 import type { ApiContext, Caller } from './context.ts';
 import { badRequest, forbidden, notFound } from './errors.ts';
@@ -88,6 +89,7 @@ export default async function users(plain: FastifyInstance, context: ApiContext)
     }
     const work = new Work();
     if (credentials) removeDoc(work, credentials);
+    await unassignAlarms(work, context, caller, user);
     await remove({ context, caller, doc: user, work });
     return reply.send();
   });

@@ -7,6 +7,7 @@ import type { Services } from '#engine/services.ts';
 import type { Downlink, Store } from '#engine/store.ts';
 import type { BatchHooks, ChainLookup } from '#engine/walk/run.ts';
 import type { Work } from '#engine/work.ts';
+import { withAlarmEffects } from './alarm-effects.ts';
 import { alarmServices, PendingAlarms } from './alarms.ts';
 import { attributeServices, PendingAttributes } from './attributes.ts';
 import { credentialServices } from './credentials.ts';
@@ -75,6 +76,7 @@ export const openBatchServices =
       const ownAttributes = attributeServices(tenantId, work, attributes, deps.store, (deviceId, change) =>
         hooks.afterCommit(() => deps.waiting.notifyAttributes(deviceId, { scope: 'SHARED_SCOPE', ...change })),
       );
+      const ownAlarms = alarmServices(tenantId, work, alarms, { ...deps, entities, assignee: (userId) => assigneeOf(deps, tenantId, userId) });
       const ownTelemetry = telemetryServices(tenantId, work, telemetry, deps.store, {
         now: deps.now,
         defaultTtlMs: () => deps.limits.known(tenantId).defaultTtlMs,
@@ -85,7 +87,7 @@ export const openBatchServices =
         attributes: ownAttributes,
         telemetry: ownTelemetry,
         snapshot: { attributes: ownAttributes.find, latest: ownTelemetry.latest },
-        alarms: alarmServices(tenantId, work, alarms, { ...deps, entities, assignee: (userId) => assigneeOf(deps, tenantId, userId) }),
+        alarms: withAlarmEffects(ownAlarms, work, relations, deps.now),
         relations,
         groups: groupServices(tenantId, work, { store: deps.store, pending: docs, relations, inventory, enqueue, now: deps.now }),
         inventory,

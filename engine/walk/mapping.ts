@@ -75,9 +75,9 @@ function mapValue(schema: Schema, value: unknown): unknown {
     case 'boolean':
       return mapBoolean(value);
     case 'integer':
-      return Math.trunc(mapNumber(value));
+      return Math.trunc(mapNumber(value, /^[+-]?\d+$/));
     case 'number':
-      return mapNumber(value);
+      return mapNumber(value, /^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$/);
     case 'string':
       if (value === null || value === undefined) return null;
       if (typeof value === 'object') throw new Unmappable();
@@ -114,20 +114,21 @@ function mapChoice(choices: readonly Schema[], value: unknown): unknown {
 }
 
 function mapBoolean(value: unknown): boolean {
-  if (value === null || value === undefined || value === '') return false;
+  if (value === null || value === undefined) return false;
   if (typeof value === 'boolean') return value;
   if (typeof value === 'number' && Number.isInteger(value)) return value !== 0;
-  if (value === 'true' || value === 'True' || value === 'TRUE') return true;
-  if (value === 'false' || value === 'False' || value === 'FALSE') return false;
+  const text = typeof value === 'string' ? value.trim() : null;
+  if (text === 'true' || text === 'True' || text === 'TRUE') return true;
+  if (text === '' || text === 'false' || text === 'False' || text === 'FALSE') return false;
   throw new Unmappable();
 }
 
-function mapNumber(value: unknown): number {
+function mapNumber(value: unknown, pattern: RegExp): number {
   if (value === null || value === undefined) return 0;
   if (typeof value === 'number') return value;
   if (typeof value !== 'string') throw new Unmappable();
   const text = value.trim();
   if (text === '') return 0;
-  if (!/^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$/.test(text)) throw new Unmappable();
+  if (!pattern.test(text)) throw new Unmappable();
   return Number(text);
 }

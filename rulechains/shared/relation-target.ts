@@ -48,6 +48,13 @@ export async function targetOf(message: Message, mayCreate: boolean, context: Co
   return entityRef(await foundOrMade({ type: entityType!, name, ...(mayCreate && { profile }) }, context));
 }
 
+/** @throws Error when it is none. */
+export function typeOf({ relationType }: TargetConfig, message: Message): string {
+  const type = fillRequired(relationType, message);
+  if (type === '') throw new Error('Relation type should be specified!');
+  return type;
+}
+
 /** A direction that is not FROM is TO, also none. */
 export const relationTo = ({ originator }: Message, target: EntityRef, type: string, { direction }: TargetConfig): Relation => ({
   ...(direction === 'FROM' ? { from: originator, to: target } : { from: target, to: originator }),

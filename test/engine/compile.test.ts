@@ -4,9 +4,9 @@ import { Type } from 'typebox';
 import { Fenced, NotDurable } from '#engine/errors.ts';
 import { defineNode } from '#engine/node.ts';
 import { Config } from '#engine/schema.ts';
-import { mapConfiguration } from '#engine/walk/mapping.ts';
 import type { CompiledChain } from '#engine/walk/chain.ts';
 import { stopChain } from '#engine/walk/compile.ts';
+import { mapConfiguration } from '#engine/walk/mapping.ts';
 import type { Work } from '#engine/work.ts';
 import { nodeId, openEngine, type TestChain } from '#test/support/chain.ts';
 import { message } from '#test/support/message.ts';
@@ -49,6 +49,10 @@ for (const [configuration, expected] of [
     { part: { deep: 3 }, map: { a: 'b', c: null } },
     { ...NOTHING, part: { deep: 3 }, map: { a: 'b', c: null } },
   ],
+  [
+    { flag: ' True ', count: ' +7 ', ratio: '1e3' },
+    { ...NOTHING, flag: true, count: 7, ratio: 1000 },
+  ],
   [{ part: {} }, { ...NOTHING, part: { deep: 0 } }],
 ] as const) {
   test(`configuration ${JSON.stringify(configuration)} reads as the class would`, () =>
@@ -59,6 +63,7 @@ for (const configuration of [
   { zz: 1 },
   { flag: 'yes' },
   { count: 'abc' },
+  { count: '1.5' },
   { text: {} },
   { list: 'a' },
   { mode: 'AUTO' },

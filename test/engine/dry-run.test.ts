@@ -10,6 +10,7 @@ import { type DryRunRequest, type DryRunResult, dryRun } from '#engine/walk/dry-
 import { checkGraph } from '#engine/walk/graph.ts';
 import { Work } from '#engine/work.ts';
 import { type Api, startApi } from '#test/support/api.ts';
+import { allEffects, outcomes, type Shown, told } from '#test/support/dry-run.ts';
 import { type GraphLink, type GraphNode, graph } from '#test/support/graph.ts';
 
 const NOW = 1_700_000_000_000;
@@ -82,22 +83,6 @@ async function walk(
   return dryRun({ ...chainOf('tested', nodes, links), messages, now: NOW, ...rest }, deps());
 }
 
-/** Without ids that are made anew each time, entities by name. */
-function told(effects: DryRunResult['messages'][number]['effects']): unknown[] {
-  return effects.map(({ nodeId: _node, chain: _chain, ...effect }) => {
-    const shown: Record<string, unknown> = { ...effect };
-    delete shown['id'];
-    delete shown['messageId'];
-    for (const key of ['entity', 'from', 'to', 'originator']) {
-      const ref = shown[key] as { name: string } | undefined;
-      if (ref) shown[key] = ref.name;
-    }
-    return shown;
-  });
-}
-
-const allEffects = ({ messages, timers }: DryRunResult): unknown[] => told([...messages, ...timers].flatMap(({ effects }) => effects));
-const outcomes = ({ messages }: DryRunResult): unknown[] => messages.map(({ journey }) => journey?.outcome ?? null);
 const js = (jsScript: string) => ({ scriptLang: 'JS', jsScript });
 const related = { entityType: 'ASSET', entityNamePattern: 'House', relationType: 'Contains', direction: 'FROM' };
 
@@ -108,15 +93,6 @@ interface Row {
   readonly answers?: DryRunRequest['answers'];
   readonly effects: readonly object[];
   readonly outcome?: string;
-}
-
-interface Shown {
-  request?: Record<string, unknown>;
-  customerId?: unknown;
-  change?: unknown;
-  type?: unknown;
-  data?: unknown;
-  metadata?: { ruleNodeId?: string };
 }
 
 const ROWS: readonly Row[] = [

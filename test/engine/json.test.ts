@@ -178,10 +178,13 @@ test('attributes: a flat object only', () => {
   ]);
   assert.throws(() => parseAttributes('[{"a":1}]'), { message: 'Can\'t parse value: [{"a":1}]' });
 });
-test('keys: neither empty nor longer than 255', () => {
-  assert.deepEqual(['', 'k'.repeat(256), 'k'.repeat(255), ' sp ', '${x}'].map(keyProblem), [
+test('keys: neither blank, nor longer than 255, nor HTML', () => {
+  assert.deepEqual(['', ' ', '<b>x', 'k'.repeat(256), 'k'.repeat(255), ' sp ', '${x}', 'a < b'].map(keyProblem), [
     "Key can't be null or empty",
+    "Key can't be null or empty",
+    'Validation error: key is malformed',
     'Validation error: key length must be equal or less than 255',
+    null,
     null,
     null,
     null,

@@ -3,11 +3,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { Type } from 'typebox';
-import { Busy, Rejected } from '#engine/errors.ts';
+import { Busy, Duplicate, Rejected, VersionConflict } from '#engine/errors.ts';
 import { newId } from '#engine/id.ts';
 import type { Message } from '#engine/message.ts';
 import { type AnyNode, defineNode, type Outcome } from '#engine/node.ts';
-import type { Backend } from '#engine/queue.ts';
+import type { Backend, Batch } from '#engine/queue.ts';
 import { Registry } from '#engine/registry.ts';
 import { openBatchServices, type ServiceDeps } from '#engine/services/batch.ts';
 import { openEntityCache } from '#engine/services/entities.ts';
@@ -167,6 +167,7 @@ export interface EngineOptions {
   compile?: Partial<CompileDeps>;
   /** What nodes get instead of the services themselves: to fail, to be late. */
   around?: (services: Services) => Services;
+  onConflict?: () => void;
 }
 
 /** A backend in a folder of its own, chains (the first is the root chain) and a runner over both; closed when the test ends. */
@@ -228,6 +229,17 @@ export async function openEngine(t: TestContext, options: EngineOptions = {}): P
     ...options.compile,
   };
   const runner = createRunner({ chains: lookup, services, lanes: backend.queue.lanes, limits, ...common, ...options.runner });
+  const settle = async (batch: Batch): Promise<Work> => {
+    const work = await runner.run(batch);
+    await backend.commit(work);
+    return work;
+  };
+  /** As a lane does, once: somebody else changed what the batch was to change. */
+  const settleAgain = (batch: Batch, cause: unknown): Promise<Work> => {
+    if (!(cause instanceof VersionConflict || cause instanceof Duplicate)) throw cause;
+    options.onConflict?.();
+    return settle(batch);
+  };
   const engine: TestEngine = {
     ...{ backend, runner, chains, compile, log },
     async append(messages) {
@@ -244,9 +256,7 @@ export async function openEngine(t: TestContext, options: EngineOptions = {}): P
         for (let lane = 0; lane < backend.queue.lanes; lane++) {
           const batch = await takeNow(backend, lane);
           if (!batch) continue;
-          const work = await runner.run(batch);
-          await backend.commit(work);
-          works.push(work);
+          works.push(await settle(batch).catch((cause) => settleAgain(batch, cause)));
         }
       }
       return works;

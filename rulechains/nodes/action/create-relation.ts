@@ -2,8 +2,17 @@ import { Type } from 'typebox';
 import { withChanges } from '#engine/message.ts';
 import { defineNode } from '#engine/node.ts';
 import { Config } from '#engine/schema.ts';
-import { checkTargetType, exists, relationTo, removeAll, TARGET_DEFAULTS, targetFields, targetOf, turned } from '../../shared/relation-target.ts';
-import { fillRequired } from '../../shared/required-pattern.ts';
+import {
+  checkTargetType,
+  exists,
+  relationTo,
+  removeAll,
+  TARGET_DEFAULTS,
+  targetFields,
+  targetOf,
+  turned,
+  typeOf,
+} from '../../shared/relation-target.ts';
 
 export default defineNode({
   type: 'org.thingsboard.rule.engine.action.TbCreateRelationNode',
@@ -29,7 +38,7 @@ export default defineNode({
   async process(message, context) {
     const { config, relations } = context;
     const target = await targetOf(message, config.createEntityIfNotExists, context);
-    const type = fillRequired(config.relationType, message);
+    const type = typeOf(config, message);
     const relation = relationTo(message, target, type, config);
     const isCleared = config.removeCurrentRelations && (await removeAll(message, type, config, relations));
     const isThere = await exists(relation, relations);

@@ -1,9 +1,9 @@
 import { Type } from 'typebox';
 import type { Message } from '#engine/message.ts';
 import { defineNode, type Outcome } from '#engine/node.ts';
-import { fillPattern } from '#engine/pattern.ts';
 import { Config } from '#engine/schema.ts';
 import { nullable } from '../../shared/fields.ts';
+import { fillRequired } from '../../shared/required-pattern.ts';
 
 /** Deprecated in the original. What it holds is durable: a message that waits comes out after a restart too, at its time. */
 export default defineNode({
@@ -53,8 +53,7 @@ interface Period {
 /** In seconds. @throws Error when the pattern gives no whole number. */
 function periodOf(message: Message, { periodInSeconds, periodInSecondsPattern: pattern, useMetadataPeriodInSecondsPatterns }: Period): number {
   if (!useMetadataPeriodInSecondsPatterns) return periodInSeconds;
-  if (pattern === null) throw new Error('Pattern of the period is not set!');
-  const text = fillPattern(pattern, message);
+  const text = fillRequired(pattern, message);
   if (!/^-?(?:\d+|\d*\.\d+)$/.test(text)) throw new Error(`Can't parse period in seconds from metadata using pattern: ${pattern}`);
   const seconds = Number(text);
   if (!Number.isInteger(seconds) || text.includes('.') || Math.abs(seconds) > 2 ** 31 - 1) throw new Error(`For input string: "${text}"`);

@@ -1,8 +1,17 @@
 import { Type } from 'typebox';
 import { defineNode } from '#engine/node.ts';
 import { Config } from '#engine/schema.ts';
-import { checkTargetType, exists, relationTo, removeAll, TARGET_DEFAULTS, targetFields, targetOf, turned } from '../../shared/relation-target.ts';
-import { fillRequired } from '../../shared/required-pattern.ts';
+import {
+  checkTargetType,
+  exists,
+  relationTo,
+  removeAll,
+  TARGET_DEFAULTS,
+  targetFields,
+  targetOf,
+  turned,
+  typeOf,
+} from '../../shared/relation-target.ts';
 
 /** A relation that is not there is no failure; an entity that is not there is one. */
 export default defineNode({
@@ -26,10 +35,10 @@ export default defineNode({
   async process(message, context) {
     const { config, relations } = context;
     if (!config.deleteForSingleEntity) {
-      return { to: 'Success', effect: await removeAll(message, fillRequired(config.relationType, message), config, relations) };
+      return { to: 'Success', effect: await removeAll(message, typeOf(config, message), config, relations) };
     }
     const target = await targetOf(message, false, context);
-    const relation = relationTo(message, target, fillRequired(config.relationType, message), config);
+    const relation = relationTo(message, target, typeOf(config, message), config);
     const isThere = await exists(relation, relations);
     if (isThere) relations.remove(relation);
     return { to: 'Success', effect: isThere };

@@ -5,6 +5,7 @@ import { defineNode, type Outcome } from '#engine/node.ts';
 import { Config } from '#engine/schema.ts';
 import { nullable } from '../../shared/fields.ts';
 import { inOrder } from '../../shared/in-order.ts';
+import { MESSAGE_TYPES } from '../../shared/message-types.ts';
 import { type RateLimit, rateLimit } from '../../shared/rate-limit.ts';
 
 const EVENTS = ['ACTIVITY_EVENT', 'CONNECT_EVENT', 'DISCONNECT_EVENT', 'INACTIVITY_EVENT'] as const satisfies readonly DeviceEventType[];
@@ -27,6 +28,7 @@ export default defineNode({
   needs: ['deviceState', 'messages'],
   start({ config: { event } }): { event: DeviceEventType; limit: RateLimit } {
     if (event === null) throw new Error('Event cannot be null!');
+    if (!MESSAGE_TYPES.has(event)) throw new Error(`Can't convert value: ${JSON.stringify({ event })}`);
     if (!(EVENTS as readonly string[]).includes(event)) throw new Error(`Unsupported event: ${event}`);
     return { event: event as DeviceEventType, limit: rateLimit(LIMITS) };
   },

@@ -17,6 +17,8 @@ var msgType = "POST_TELEMETRY_REQUEST";
 
 return { msg: msg, metadata: metadata, msgType: msgType };`;
 
+const ORIGINATORS: readonly EntityType[] = ['DEVICE', 'ASSET', 'ENTITY_VIEW', 'TENANT', 'CUSTOMER', 'USER', 'DASHBOARD', 'EDGE', 'RULE_NODE'];
+
 /** A script that fails gives a message too, by Failure, and counts. */
 export default defineNode({
   type: 'org.thingsboard.rule.engine.debug.TbMsgGeneratorNode',
@@ -49,7 +51,9 @@ export default defineNode({
   upgrades: [
     ({ queueName: _moved, ...config }) => config,
     (config) =>
-      (config['originatorType'] ?? null) === null || (config['originatorId'] ?? null) === null ? { ...config, originatorType: 'RULE_NODE' } : config,
+      (config['originatorType'] ?? null) === null || String(config['originatorId'] ?? '').trim() === ''
+        ? { ...config, originatorType: 'RULE_NODE' }
+        : config,
   ],
   async start(context) {
     const { config, node, scripts, every } = context;
@@ -87,10 +91,12 @@ async function originatorOf({
   entities,
 }: StartContext<{ originatorType: EntityType | null; originatorId: string | null }>): Promise<EntityRef> {
   const { originatorType: entityType, originatorId: id } = config;
-  if (entityType === null || entityType === 'RULE_NODE') return { entityType: 'RULE_NODE', id: node.id };
+  if (entityType === null || !ORIGINATORS.includes(entityType)) throw new Error(`Originator type '${entityType}' is not supported.`);
+  if (entityType === 'RULE_NODE') return { entityType: 'RULE_NODE', id: node.id };
   if (entityType === 'TENANT') return { entityType: 'TENANT', id: node.tenantId };
-  if (!id) throw new Error('Originator entity must be selected.');
-  if (!isUuid(id) || !(await entities.find({ entityType, id }))) {
+  if (!id?.trim()) throw new Error('Originator entity must be selected.');
+  if (!isUuid(id)) throw new Error(`Invalid UUID string: ${id}`);
+  if (!(await entities.find({ entityType, id }))) {
     throw new Error(`Entity with id: '${id}' specified in the configuration doesn't belong to the current tenant.`);
   }
   return { entityType, id };

@@ -1,6 +1,6 @@
 import { Type } from 'typebox';
 import { isUuid } from '#engine/id.ts';
-import { isJsonObject, type JsonObject, json, plainText } from '#engine/json.ts';
+import { Double, isJsonObject, type Json, type JsonObject, json, plainText } from '#engine/json.ts';
 import { type Message, withChanges } from '#engine/message.ts';
 import { defineNode, type Emission } from '#engine/node.ts';
 import { Config } from '#engine/schema.ts';
@@ -49,7 +49,8 @@ function toRequest(message: Message, timeoutMs: number, { newId, now }: { newId(
   if (expirationTime && !/^-?\d{1,16}$/.test(expirationTime)) throw new Error(`For input string: "${expirationTime}"`);
   // Nothing follows from these here, but who writes them wrongly hears of it.
   if (metadata['retries']) checkInteger(metadata['retries']);
-  if (Object.hasOwn(body, 'requestId')) checkInteger(text(body, 'requestId'));
+  if (Object.hasOwn(body, 'requestId')) checkRequestId(body['requestId']!);
+  if (typeof body['method'] === 'object' && !(body['method'] instanceof Double)) throw new Error('Method of the message is not a text!');
   return {
     requestUUID,
     deviceId: originator.id,
@@ -58,6 +59,12 @@ function toRequest(message: Message, timeoutMs: number, { newId, now }: { newId(
     oneway: isTrue(metadata['oneway']),
     expiresAt: expirationTime ? Number(expirationTime) : now() + timeoutMs,
   };
+}
+
+/** Of a number only its whole part counts. */
+function checkRequestId(id: Json): void {
+  if (typeof id === 'string') checkInteger(id);
+  else if (typeof id !== 'number' && typeof id !== 'bigint' && !(id instanceof Double)) throw new Error('Request id of the message is not a number!');
 }
 
 /** A text is taken as it is (REST puts JSON text there), everything else as its JSON text. */

@@ -46,7 +46,7 @@ export default defineNode({
     updateAttributesOnlyOnValueChange: true,
   },
   upgrades: [
-    (config) => ({ ...config, updateAttributesOnlyOnValueChange: config['updateAttributesOnlyOnValueChange'] ?? false }),
+    (config) => ({ updateAttributesOnlyOnValueChange: false, ...config }),
     (config) => ({
       ...config,
       notifyDevice: flag(config['notifyDevice'], true),
@@ -62,22 +62,22 @@ export default defineNode({
   processBatch: (all, { config, state, node, attributes, messages }) =>
     inOrder(all, async (message) => {
       if (message.type !== 'POST_ATTRIBUTES_REQUEST') throw new Error(`Unsupported msg type: ${message.type}`);
+      const values = parseAttributes(message.data);
+      if (values.length === 0) return NOT_STORED;
+      // After the body: one that can not be read uses up no interval.
       const ts = metadataTs(message);
       const isSaved = state.attributes(message, ts);
       const isWatched = state.webSockets(message, ts);
       const isCalculated = state.calculatedFields(message, ts);
-      const values = parseAttributes(message.data);
-      if (values.length === 0 || (!isSaved && !isWatched && !isCalculated)) return NOT_STORED;
-      for (const [key] of values) {
-        const problem = keyProblem(key);
-        if (problem) throw new Error(problem);
-      }
+      if (!isSaved && !isWatched && !isCalculated) return NOT_STORED;
       const scope = scopeOf(message, config.scope);
       const changed = config.updateAttributesOnlyOnValueChange ? await changes(message, scope, values, attributes) : values;
       if (changed.length === 0) return NOT_STORED;
+      if (isSaved) checkKeys(changed);
       if (isSaved) attributes.save(message.originator, scope, changed, messages.now());
       const { originator, metadata } = message;
       if (
+        isSaved &&
         scope === 'SHARED_SCOPE' &&
         originator.entityType === 'DEVICE' &&
         (config.notifyDevice || !metadata['notifyDevice'] || isTrue(metadata['notifyDevice']))
@@ -98,6 +98,7 @@ async function changes(
   values: readonly KeyValue[],
   attributes: Services['attributes'],
 ): Promise<KeyValue[]> {
+  if (values.some(([key]) => key === '')) throw new Error('Incorrect attribute key ');
   const stored = await attributes.find(
     message.originator,
     scope,
@@ -107,8 +108,16 @@ async function changes(
   return values.filter(([key, value]) => !before.has(key) || !sameValue(before.get(key)!, value));
 }
 
-/** Old files hold these as text. */
-function flag(value: unknown, absent: boolean): boolean {
-  if (value === undefined || value === null) return absent;
-  return value === true || (typeof value === 'string' && isTrue(value));
+function checkKeys(values: readonly KeyValue[]): void {
+  for (const [key] of values) {
+    const problem = keyProblem(key);
+    if (problem) throw new Error(problem);
+  }
+}
+
+/** Old files hold these as text; what says neither yes nor no counts as absent. */
+function flag(value: unknown, absent: boolean): unknown {
+  if (value !== undefined && value !== null && typeof value !== 'string') return value;
+  const text = value?.trim();
+  return text === 'true' || (text !== 'false' && absent);
 }

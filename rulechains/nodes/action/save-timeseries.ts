@@ -38,17 +38,17 @@ export default defineNode({
     return messages.map((message): Outcome | Error => {
       if (message.type !== 'POST_TELEMETRY_REQUEST') return new Error(`Unsupported msg type: ${message.type}`);
       try {
-        const ts = metadataTs(message);
+        const ts = config.useServerTs ? now() : metadataTs(message);
         const history = state.timeseries(message, ts);
         const latest = state.latest(message, ts);
         const isWatched = state.webSockets(message, ts);
         const isCalculated = state.calculatedFields(message, ts);
         // Nothing to do: the body is not even read.
         if (!history && !latest && !isWatched && !isCalculated) return NOT_STORED;
-        const samples = parseSamples(message.data, config.useServerTs ? now() : ts);
+        const samples = parseSamples(message.data, ts);
         checkSamples(samples, message);
-        if (!history && !latest) return NOT_STORED;
         const options = { ttlMs: ttlSeconds(message, config.defaultTTL) * 1000, history, latest };
+        if (!history && !latest) return NOT_STORED;
         for (const sample of samples) telemetry.save(message.originator, sample.ts, sample.values, options);
         return 'Success';
       } catch (cause) {

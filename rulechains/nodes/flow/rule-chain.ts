@@ -23,10 +23,9 @@ export default defineNode({
   defaults: { ruleChainId: null, forwardMsgToDefaultRuleChain: false },
   upgrades: [(config) => ({ ...config, forwardMsgToDefaultRuleChain: config['forwardMsgToDefaultRuleChain'] ?? false })],
   needs: ['chains'],
-  refuse: ({ ruleChainId }) =>
-    typeof ruleChainId === 'string' && ruleChainId !== '' && !isUuid(ruleChainId) ? `Invalid UUID string: ${ruleChainId}` : null,
+  refuse: ({ ruleChainId }) => (typeof ruleChainId === 'string' && !isUuid(ruleChainId) ? `Invalid UUID string: ${ruleChainId}` : null),
   start({ config: { ruleChainId }, chains }) {
-    if (!ruleChainId) throw new Error('Rule chain must be set!');
+    if (ruleChainId === null) throw new Error('Rule chain must be set!');
     if (!isUuid(ruleChainId)) throw new Error(`Failed to parse rule chain id: ${ruleChainId}`);
     if (!chains.exists(ruleChainId)) {
       throw new Error(`Entity with id: '${ruleChainId}' specified in the configuration doesn't belong to the current tenant.`);

@@ -152,6 +152,32 @@ test('a renamed output is followed in the chains that call it, unless it shall n
   assert.deepEqual(await labels(), ['Hot']);
 });
 
+test('outputs by their names, once; their use by the names of who uses them, labels as a set of Java gives them', async () => {
+  const called = await saved('with outputs');
+  const outputs = ['beta', 'Alpha', 'beta'].map((name) => node('flow.TbRuleChainOutputNode', name));
+  const before = (await graph(called, { nodes: outputs, connections: [] })).body;
+  const path = `/api/ruleChain/${called.id.id}/output/labels`;
+  assert.deepEqual((await api.call('GET', path)).body, ['Alpha', 'beta']);
+  const call = (name: string) => node('flow.TbRuleChainInputNode', name, { ruleChainId: called.id.id, forwardMsgToDefaultRuleChain: false });
+  const link = (fromIndex: number, toIndex: number, type: string) => ({ fromIndex, toIndex, type });
+  const [z, y] = [await saved('z user'), await saved('y user')];
+  await graph(z, { nodes: [call('only'), node('flow.TbAckNode', 'end')], connections: [link(0, 1, 'Alpha')] });
+  const nodes = [call('two'), call('one'), call('none'), node('flow.TbAckNode', 'end')];
+  await graph(y, { nodes, connections: [link(0, 3, 'beta'), link(0, 3, 'Alpha'), link(0, 3, 'Failure'), link(1, 3, 'beta')] });
+  const users = async () =>
+    (await api.call('GET', `${path}/usage`)).body.map((use: Record<string, unknown>) => [use['ruleChainName'], use['ruleNodeName'], use['labels']]);
+  assert.deepEqual(await users(), [
+    ['y user', 'one', ['beta']],
+    ['y user', 'two', ['Alpha', 'Failure', 'beta']],
+    ['z user', 'only', ['Alpha']],
+  ]);
+
+  // Both were called beta: nobody knows which of them the users meant.
+  const renamed = before.nodes.map((one: { name: string }, at: number) => (one.name === 'beta' ? { ...one, name: `beta ${at}` } : one));
+  await graph(called, { nodes: renamed, connections: [] });
+  assert.deepEqual((await users())[0], ['y user', 'one', ['beta']]);
+});
+
 test('chains go out in one file and come back with ids of their own', async () => {
   const exported = (await api.call('GET', '/api/ruleChains/export?limit=100')).body;
   assert.equal(exported.ruleChains.length, exported.metadata.length);
@@ -163,10 +189,10 @@ test('chains go out in one file and come back with ids of their own', async () =
   const { status, body } = await api.call('POST', '/api/ruleChains/import', { body: callers });
   assert.equal(status, 200);
   assert.deepEqual(
-    body.map(({ ruleChainName, updated, error }: Record<string, unknown>) => [ruleChainName, updated, error]),
+    body.map(({ ruleChainId: { entityType }, ...rest }: { ruleChainId: { entityType: string } }) => ({ entityType, ...rest })),
     [
-      ['caller', false, null],
-      ['called', false, null],
+      { entityType: 'RULE_CHAIN', ruleChainName: 'caller' },
+      { entityType: 'RULE_CHAIN', ruleChainName: 'called' },
     ],
   );
   const imported = (await api.call('GET', `/api/ruleChain/${body[0].ruleChainId.id}/metadata`)).body;

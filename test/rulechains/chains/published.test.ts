@@ -93,7 +93,7 @@ for (const name of ['valve-downlink', 'group-downlink-root'])
     assert.equal(metadata.ruleChainConnections ?? null, null);
     const twin = await api.call('POST', '/api/ruleChains/import', { body: { ruleChains: [ruleChain], metadata: [metadata] } });
     assert.deepEqual(
-      twin.body.map(({ ruleChainName, updated }: Any) => [ruleChainName, updated]),
+      twin.body.map(({ ruleChainName, updated = false }: Any) => [ruleChainName, updated]),
       [[file.ruleChain.name, false]],
     );
     const again = await api.call('GET', `/api/ruleChain/${twin.body[0].ruleChainId.id}/metadata`);

@@ -45,7 +45,7 @@ for (const { name, config = {}, pending = 0, messages, to, timers } of [
   },
   { name: 'too long', config: p, messages: [one('a', { p: '99999999999' })], to: [failure('For input string: "99999999999"')], timers: [] },
   { name: 'a pattern needs JSON', config: p, messages: [message({ data: 'text' })], to: [failure('Failed to process pattern!')], timers: [] },
-  { name: 'no pattern', config: pattern(null), messages: [one('a')], to: [failure('Pattern of the period is not set!')], timers: [] },
+  { name: 'no pattern', config: pattern(null), messages: [one('a')], to: [failure('Failed to process pattern!')], timers: [] },
   {
     name: 'no more than may wait',
     config: { maxPendingMsgs: 2 },

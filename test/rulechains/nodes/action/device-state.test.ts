@@ -48,6 +48,7 @@ test('device state: not a device, too often, and a device that is gone, each for
 
 for (const { name, config, error } of [
   { name: 'none', config: { event: null }, error: 'Event cannot be null!' },
+  { name: 'no event at all', config: { event: 'FOO' }, error: 'Can\'t convert value: {"event":"FOO"}' },
   { name: 'another', config: { event: 'POST_TELEMETRY_REQUEST' }, error: 'Unsupported event: POST_TELEMETRY_REQUEST' },
 ])
   test(`device state: event ${name}: it can not start`, () => assert.rejects(start(deviceState, { config }), { message: error }));

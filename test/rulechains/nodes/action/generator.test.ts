@@ -82,6 +82,10 @@ test('generator: speaks for an entity of the tenant', async () => {
 const UNKNOWN = '11111111-2222-3333-4444-555555555555';
 for (const { config, reason } of [
   { config: { originatorType: 'DEVICE', originatorId: null }, reason: 'Originator entity must be selected.' },
+  { config: { originatorType: 'DEVICE', originatorId: ' ' }, reason: 'Originator entity must be selected.' },
+  { config: { originatorType: 'DEVICE', originatorId: 'abc' }, reason: 'Invalid UUID string: abc' },
+  { config: { originatorType: null }, reason: "Originator type 'null' is not supported." },
+  { config: { originatorType: 'ALARM', originatorId: UNKNOWN }, reason: "Originator type 'ALARM' is not supported." },
   {
     config: { originatorType: 'DEVICE', originatorId: UNKNOWN },
     reason: `Entity with id: '${UNKNOWN}' specified in the configuration doesn't belong to the current tenant.`,

@@ -114,6 +114,7 @@ for (const { name, config = asset, data = {}, metadata = {} as Record<string, st
   },
   { name: 'no name', config: { entityType: 'ASSET', entityNamePattern: null }, to: failure('Failed to process pattern!') },
   { name: 'no type', config: { ...asset, relationType: null }, to: failure('Failed to process pattern!') },
+  { name: 'an empty type', config: { ...asset, relationType: '' }, to: failure('Relation type should be specified!') },
   { name: 'data that is no JSON', data: '{', to: failure('Failed to process pattern!') },
   { name: 'an array', data: [], did: [['save relation', DEVICE, 'Contains', 'x']] },
   { name: 'a text', data: '"x"', did: [['save relation', DEVICE, 'Contains', 'x']] },
@@ -184,6 +185,7 @@ for (const { name, config = {}, data = {}, metadata = {} as Record<string, strin
     did: [['remove relation', DEVICE, 'Other', 'x']],
   },
   { name: 'data that is no JSON', data: '', to: failure('Failed to process pattern!') },
+  { name: 'an empty type', config: { relationType: '$[t]' }, data: { t: '' }, to: failure('Relation type should be specified!') },
   {
     name: 'of one entity',
     config: { ...asset, deleteForSingleEntity: true },

@@ -22,6 +22,8 @@ for (const { name, data, originator, metadata = {}, error } of [
   { name: 'no object', data: [], error: 'Message body is not an object!' },
   { name: 'a request id that is none', data: { method: 'x', params: 1 }, metadata: { requestUUID: 'abc' }, error: 'Invalid UUID string: abc' },
   { name: 'retries that are no number', data: { method: 'x', params: 1 }, metadata: { retries: 'abc' }, error: 'For input string: "abc"' },
+  { name: 'a method that is none', data: { method: null, params: 1 }, error: 'Method of the message is not a text!' },
+  { name: 'an id that is null', data: { method: 'x', params: 1, requestId: null }, error: 'Request id of the message is not a number!' },
   { name: 'an id that is no number', data: { method: 'x', params: 1, requestId: 'abc' }, error: 'For input string: "abc"' },
 ])
   test(`rpc call request: ${name}`, async () => {

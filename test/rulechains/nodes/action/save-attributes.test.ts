@@ -68,7 +68,20 @@ for (const { name, config, data, metadata = {}, to = 'Success', did = [], kind =
   { name: 'an empty object', data: {}, to: QUIET },
   { name: 'an array fails', data: [{ a: 1 }], to: { to: 'Failure', error: 'Can\'t parse value: [{"a":1}]' } },
   { name: 'a null fails', data: { a: 1, n: null }, to: { to: 'Failure', error: "Can't parse value: null" } },
-  { name: 'an empty key fails', data: { '': 1 }, to: { to: 'Failure', error: "Key can't be null or empty" } },
+  { name: 'an empty key can not be looked for', data: { '': 1 }, to: { to: 'Failure', error: 'Incorrect attribute key ' } },
+  {
+    name: 'nor written',
+    config: { updateAttributesOnlyOnValueChange: false },
+    data: { '': 1 },
+    to: { to: 'Failure', error: "Key can't be null or empty" },
+  },
+  { name: 'a blank one is not written', data: { '  ': 1 }, to: { to: 'Failure', error: "Key can't be null or empty" } },
+  {
+    name: 'a long one is not written',
+    data: { ['k'.repeat(256)]: 1 },
+    to: { to: 'Failure', error: 'Validation error: key length must be equal or less than 255' },
+  },
+  { name: 'one with HTML is not written', data: { '<b>x</b>': 1 }, to: { to: 'Failure', error: 'Validation error: key is malformed' } },
   {
     name: 'ts and values are keys',
     data: { ts: 5, values: { a: 1 } },
@@ -93,6 +106,22 @@ for (const { name, config, data, metadata = {}, to = 'Success', did = [], kind =
     });
     assert.deepEqual([outcomes, given.did], [[to], did]);
   });
+
+test('save attributes: a body that can not be read, or is empty, uses up no interval', async () => {
+  const given = services();
+  const processingSettings = { type: 'DEDUPLICATE', deduplicationIntervalSecs: 60 };
+  const metadata = { ts: '1700000000000' };
+  const sent = ['x', {}, { a: 1 }, { a: 2 }].map((data, at) => message({ id: `m${at}`, type, data: JSON.stringify(data), metadata }));
+  const outcomes = await run(saveAttributes, sent, { config: { processingSettings, updateAttributesOnlyOnValueChange: false }, services: given });
+  assert.deepEqual(outcomes, [{ to: 'Failure', error: 'Can\'t parse value: "x"' }, QUIET, 'Success', QUIET]);
+  assert.deepEqual(given.did, [saved('SERVER_SCOPE', { a: LONG(1) })]);
+});
+
+test('save attributes: what is not saved is not told to the device', async () => {
+  const given = services();
+  const config = { scope: 'SHARED_SCOPE', notifyDevice: true, processingSettings: { type: 'WEBSOCKETS_ONLY' } };
+  assert.deepEqual([await run(saveAttributes, [message({ type, data: { a: 1 } })], { config, services: given }), given.did], [[QUIET], []]);
+});
 
 for (const { notifyDevice, metadata, scope = 'SHARED_SCOPE', entityType = 'DEVICE', isTold } of [
   { notifyDevice: false, metadata: {}, isTold: true },

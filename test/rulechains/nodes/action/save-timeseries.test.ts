@@ -136,6 +136,12 @@ test('save time series: once in an interval and originator, the same message aga
   );
 });
 
+test('save time series: by server time the interval is the server’s too', async () => {
+  const messages = [message({ id: '1', data: { t: 1 }, ts: 0 }), message({ id: '2', data: { t: 2 }, ts: 60_000 })];
+  const config = { useServerTs: true, processingSettings: { type: 'DEDUPLICATE', deduplicationIntervalSecs: 60 } };
+  assert.deepEqual(await run(saveTimeseries, messages, { config, services: services() }), ['Success', QUIET]);
+});
+
 test('save time series: strategies are judged one by one', async () => {
   const given = services();
   const once = (deduplicationIntervalSecs: number) => ({ type: 'DEDUPLICATE', deduplicationIntervalSecs });

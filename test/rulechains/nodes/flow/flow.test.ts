@@ -30,6 +30,7 @@ for (const { name, forward, defaultChain, target = TARGET, to } of [
 
 for (const { ruleChainId, reason } of [
   { ruleChainId: null, reason: 'Rule chain must be set!' },
+  { ruleChainId: '', reason: 'Failed to parse rule chain id: ' },
   { ruleChainId: 'abc', reason: 'Failed to parse rule chain id: abc' },
   { ruleChainId: TARGET, reason: `Entity with id: '${TARGET}' specified in the configuration doesn't belong to the current tenant.` },
 ])
@@ -38,6 +39,7 @@ for (const { ruleChainId, reason } of [
 
 test('rule chain: an id that is none is refused at save', () => {
   assert.equal(ruleChain.refuse!({ ruleChainId: 'abc' }), 'Invalid UUID string: abc');
+  assert.equal(ruleChain.refuse!({ ruleChainId: '' }), 'Invalid UUID string: ');
   assert.equal(ruleChain.refuse!({ ruleChainId: TARGET }), null);
 });
 
