@@ -15,11 +15,7 @@ export default defineNode({
   relations: ['Success'],
   usesQueueName: true,
   config: Config({
-    interval: Type.Integer({
-      title: 'Interval',
-      description: 'Begins with the earliest message, by the time of the messages. Below 1 nothing goes out, as in the original.',
-      unit: 's',
-    }),
+    interval: Type.Integer({ title: 'Interval', description: 'Begins with the earliest message, by the time of the messages.', unit: 's' }),
     strategy: nullable(Type.Enum(['FIRST', 'LAST', 'ALL']), {
       title: 'Strategy',
       description: 'FIRST and LAST: the earliest and the latest message, of equal ones the first to come. ALL: a new message with an array of all.',
@@ -28,8 +24,7 @@ export default defineNode({
     maxPendingMsgs: Type.Integer({ title: 'Most messages', description: 'Of one originator; the next one leaves by Failure.' }),
     maxRetries: Type.Integer({
       title: 'Retries',
-      description:
-        'Has no meaning here: the message goes out in the same step in which the others end. Below 0 nothing goes out, as in the original.',
+      description: 'Has no meaning here: the message goes out in the same step in which the others end.',
     }),
   }),
   defaults: { interval: 60, strategy: 'FIRST', outMsgType: null, maxPendingMsgs: 100, maxRetries: 3 },
@@ -50,10 +45,6 @@ export default defineNode({
   },
   async due(key, { originator }, { config, node, kept, messages: { now, newId } }): Promise<Emission[]> {
     const at = now();
-    if (config.interval < 1 || config.maxRetries < 0) {
-      kept.release(node.id, key, await kept.list(node.id, key));
-      return [];
-    }
     const { packs, left } = closedPacks(await kept.list(node.id, key), config.interval * 1000, at);
     if (left.length > 0) kept.remind(node, originator, key, at + config.interval * 1000 + 1);
     return packs.map((pack) => {
