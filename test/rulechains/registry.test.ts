@@ -128,6 +128,16 @@ for (const { type, from = 0, old, upgraded } of [
       processingSettings: { type: 'ON_EVERY_MESSAGE' },
     },
   },
+  {
+    type: 'telemetry.TbMsgAttributesNode',
+    old: { notifyDevice: 'no', sendAttributesUpdatedNotification: 'TRUE', updateAttributesOnlyOnValueChange: null },
+    upgraded: {
+      notifyDevice: true,
+      sendAttributesUpdatedNotification: false,
+      updateAttributesOnlyOnValueChange: true,
+      processingSettings: { type: 'ON_EVERY_MESSAGE' },
+    },
+  },
   { type: 'metadata.TbGetAttributesNode', old: { fetchToData: 'true' }, upgraded: { fetchTo: 'DATA' } },
   {
     type: 'metadata.TbGetDeviceAttrNode',
