@@ -1,255 +1,20 @@
 import assert from 'node:assert/strict';
-import { after, before, beforeEach, test } from 'node:test';
-import { newChain, saveChain } from '#engine/api/chain-docs.ts';
-import { newAsset, newDevice } from '#engine/entities.ts';
+import { after, before, test } from 'node:test';
+import { Type } from 'typebox';
+import { Busy } from '#engine/errors.ts';
 import { newId } from '#engine/id.ts';
 import { type EntityRef, NULL_ID } from '#engine/message.ts';
-import type { Doc } from '#engine/store.ts';
-import type { ChainMetadata } from '#engine/walk/chain.ts';
+import { type AnyNode, defineNode } from '#engine/node.ts';
+import { Registry } from '#engine/registry.ts';
 import { type DryRunRequest, type DryRunResult, dryRun } from '#engine/walk/dry-run.ts';
-import { checkGraph } from '#engine/walk/graph.ts';
-import { Work } from '#engine/work.ts';
-import { type Api, startApi } from '#test/support/api.ts';
-import { allEffects, outcomes, type Shown, told } from '#test/support/dry-run.ts';
-import { type GraphLink, type GraphNode, graph } from '#test/support/graph.ts';
+import { allEffects, type DryRuns, js, NOBODY, NOW, openDryRuns, outcomes, told } from '#test/support/dry-run.ts';
+import type { GraphLink } from '#test/support/graph.ts';
 
-const NOW = 1_700_000_000_000;
-const SESSION = '00000000-0000-1000-8000-0000000000aa';
-const INTEGRATION = '00000000-0000-1000-8000-0000000000bb';
-
-let api: Api;
-let tenantId: string;
-let device: EntityRef;
-
+let runs: DryRuns;
 before(async () => {
-  api = await startApi();
-  const { store } = api.context.backend;
-  for await (const tenant of store.everyDoc('TENANT')) tenantId = tenant.id;
-  const [profile] = (await store.docs('DEVICE_PROFILE', tenantId, {})).data;
-  const [assetProfile] = (await store.docs('ASSET_PROFILE', tenantId, {})).data;
-  const fields = { tenantId, type: 'default' };
-  const { device: made, credentials } = newDevice({ ...fields, name: 'T1', profileId: profile!.id }, NOW);
-  device = { entityType: 'DEVICE', id: made.id };
-  const asset = newAsset({ ...fields, name: 'House', profileId: assetProfile!.id }, NOW);
-  const work = new Work();
-  for (const doc of [made, credentials, asset]) work.docs.push({ doc });
-  const from: EntityRef = { entityType: 'ASSET', id: asset.id };
-  work.relations.push({ tenantId, save: { from, to: device, type: 'Contains', typeGroup: 'COMMON' } });
-  await api.context.backend.commit(work);
+  runs = await openDryRuns();
 });
-after(() => api.close());
-
-let chains: Doc[] = [];
-beforeEach(() => {
-  chains = [];
-});
-
-function chainOf(name: string, nodes: readonly GraphNode[], links?: readonly GraphLink[]): { chain: Doc; metadata: ChainMetadata } {
-  const chain = newChain(tenantId, { name, type: 'CORE', debugMode: false, configuration: null, additionalInfo: null }, Date.now());
-  const options = { chainId: chain.id, nodes: api.context.nodes, current: null, chainName: () => null, newId: () => newId(), now: Date.now() };
-  return { chain, metadata: checkGraph(graph(nodes, links), options) };
-}
-
-/** So that others can call it. */
-async function saved(name: string, nodes: readonly GraphNode[], links?: readonly GraphLink[]): Promise<Doc> {
-  const { chain, metadata } = chainOf(name, nodes, links);
-  const work = new Work();
-  await saveChain(work, api.context.backend.store, chain, metadata, { author: null, now: Date.now(), expects: 0 });
-  await api.context.backend.commit(work);
-  chains.push(chain);
-  return chain;
-}
-
-const deps = () => {
-  const { backend, nodes, scripts } = api.context;
-  const downlinkTarget = (_: string, id: string) =>
-    id === INTEGRATION ? ({ delivery: 'now', policy: 'last', ttlMs: 0, problem: null } as const) : null;
-  return { store: backend.store, nodes, scripts, downlinkTarget, server: 'test' };
-};
-
-type Given = Partial<DryRunRequest['messages'][number]> & { json?: unknown };
-
-async function walk(
-  { nodes, links }: { nodes: readonly GraphNode[]; links?: readonly GraphLink[] },
-  given: readonly Given[],
-  rest: Partial<DryRunRequest> = {},
-): Promise<DryRunResult> {
-  const messages = given.map(({ json, ...fields }) => ({
-    type: 'POST_TELEMETRY_REQUEST',
-    originator: device,
-    data: JSON.stringify(json ?? {}),
-    ...fields,
-  }));
-  return dryRun({ ...chainOf('tested', nodes, links), messages, now: NOW, ...rest }, deps());
-}
-
-const js = (jsScript: string) => ({ scriptLang: 'JS', jsScript });
-const related = { entityType: 'ASSET', entityNamePattern: 'House', relationType: 'Contains', direction: 'FROM' };
-
-interface Row {
-  readonly name: string;
-  readonly node: Omit<GraphNode, 'name'>;
-  readonly message?: Given;
-  readonly answers?: DryRunRequest['answers'];
-  readonly effects: readonly object[];
-  readonly outcome?: string;
-}
-
-const ROWS: readonly Row[] = [
-  {
-    name: 'telemetry, with a 64-bit integer, a fraction and JSON',
-    node: { type: 'TbMsgTimeseriesNode' },
-    message: { data: '{"long":9223372036854775807,"t":21.5,"o":{"a":1}}', metadata: { ts: '1600000000000' } },
-    effects: [
-      {
-        kind: 'telemetry',
-        entity: 'T1',
-        ts: 1_600_000_000_000,
-        values: { long: '9223372036854775807', t: 21.5, o: { a: 1 } },
-        expiresAt: null,
-        history: true,
-        latest: true,
-      },
-    ],
-  },
-  {
-    name: 'attributes, of which the device and the chains are told',
-    node: { type: 'TbMsgAttributesNode', config: { scope: 'SHARED_SCOPE', notifyDevice: true, sendAttributesUpdatedNotification: true } },
-    message: { type: 'POST_ATTRIBUTES_REQUEST', json: { a: 1, b: true }, metadata: { notifyDevice: 'true' } },
-    effects: [
-      { kind: 'attributes', entity: 'T1', scope: 'SHARED_SCOPE', values: { a: 1, b: true } },
-      { kind: 'deviceNotified', entity: 'T1', updated: ['a', 'b'] },
-      {
-        ...{ kind: 'message', type: 'ATTRIBUTES_UPDATED', originator: 'T1', data: '{"a":1,"b":true}', queue: null },
-        metadata: { scope: 'SHARED_SCOPE' },
-      },
-    ],
-  },
-  {
-    name: 'attributes removed',
-    node: { type: 'TbMsgDeleteAttributesNode', config: { keys: ['a', '${which}'] } },
-    message: { metadata: { which: 'b' } },
-    effects: [{ kind: 'attributesRemoved', entity: 'T1', scope: 'SERVER_SCOPE', keys: ['a', 'b'] }],
-  },
-  {
-    name: 'a relation',
-    node: { type: 'TbCreateRelationNode', config: { ...related, relationType: 'Manages' } },
-    effects: [{ kind: 'relation', from: 'T1', to: 'House', type: 'Manages', typeGroup: 'COMMON' }],
-  },
-  {
-    name: 'a relation removed, which the store has',
-    node: { type: 'TbDeleteRelationNode', config: { ...related, deleteForSingleEntity: true, direction: 'TO' } },
-    effects: [{ kind: 'relationRemoved', from: 'House', to: 'T1', type: 'Contains', typeGroup: 'COMMON' }],
-  },
-  {
-    name: 'a customer made, and the device given to it',
-    node: { type: 'TbAssignToCustomerNode', config: { customerNamePattern: 'Smith', createCustomerIfNotExists: true } },
-    effects: [
-      { kind: 'entity', change: 'created', entity: 'Smith', type: null, customerId: null },
-      { kind: 'entity', change: 'changed', entity: 'T1', type: 'default' },
-      { kind: 'message', originator: 'Smith', type: 'ENTITY_CREATED', queue: null },
-    ],
-  },
-  {
-    name: 'a downlink',
-    node: { type: 'TbIntegrationDownlinkNode', config: { integrationId: INTEGRATION } },
-    message: { type: 'ATTRIBUTES_UPDATED', json: { period: 5 }, metadata: { scope: 'SHARED_SCOPE' } },
-    effects: [
-      {
-        ...{ kind: 'downlink', integrationId: INTEGRATION, entity: 'T1', delivery: 'now', type: 'ATTRIBUTES_UPDATED', data: '{"period":5}' },
-        metadata: { scope: 'SHARED_SCOPE' },
-      },
-    ],
-  },
-  {
-    name: 'a downlink to an integration that is not there',
-    node: { type: 'TbIntegrationDownlinkNode', config: { integrationId: SESSION } },
-    outcome: 'dead',
-    effects: [{ kind: 'deadLetter', reason: `Integration ${SESSION} is not known`, entity: 'T1', data: '{}', metadata: {} }],
-  },
-  {
-    name: 'a log line',
-    node: { type: 'TbLogNode', config: js("return 'got ' + msg.t;") },
-    message: { json: { t: 1 } },
-    outcome: 'filtered',
-    effects: [{ kind: 'log', text: 'got 1' }],
-  },
-  {
-    name: 'a call of the device, whose answer is assumed',
-    node: { type: 'TbSendRPCRequestNode' },
-    message: { json: { method: 'on', params: { pin: 3 } } },
-    outcome: 'filtered',
-    effects: [
-      {
-        ...{ kind: 'rpc', entity: 'T1', method: 'on', params: '{"pin":3}', oneway: false, expiresAt: NOW + 60_000 },
-        ...{ answer: { ok: true, data: '{}' }, assumed: true },
-      },
-    ],
-  },
-  {
-    name: 'a call of the device that nobody answers, as the answer says',
-    node: { type: 'TbSendRPCRequestNode' },
-    message: { type: 'RPC_CALL_FROM_SERVER_TO_DEVICE', json: { method: 'on', params: 1 }, metadata: { requestUUID: SESSION } },
-    answers: { n: { relation: 'Failure', error: 'TIMEOUT' } },
-    outcome: 'dead',
-    effects: [
-      {
-        ...{ kind: 'rpc', entity: 'T1', method: 'on', params: '1', oneway: false, expiresAt: NOW + 60_000 },
-        ...{ answer: { ok: false, error: 'TIMEOUT' }, assumed: false },
-      },
-      { kind: 'rpcAnswer', requestId: SESSION, answer: { ok: false, error: 'TIMEOUT' } },
-      {
-        ...{ kind: 'deadLetter', reason: 'TIMEOUT', entity: 'T1', data: '{"error":"TIMEOUT"}', metadata: { requestUUID: SESSION } },
-      },
-    ],
-  },
-  {
-    name: 'an answer to a request of the device',
-    node: { type: 'TbSendRPCReplyNode' },
-    message: { json: { ok: 1 }, metadata: { serviceId: 's', sessionId: SESSION, requestId: '7' } },
-    effects: [{ kind: 'rpcReply', sessionId: SESSION, requestId: '7', data: '{"ok":1}' }],
-  },
-  {
-    name: 'an answer to a REST call',
-    node: { type: 'TbSendRestApiCallReplyNode' },
-    message: { json: { ok: 1 }, metadata: { serviceId: 's', requestUUID: SESSION } },
-    effects: [{ kind: 'restReply', requestId: SESSION, data: '{"ok":1}' }],
-  },
-  {
-    name: 'what the device is said to be',
-    node: { type: 'TbDeviceStateNode', config: { event: 'INACTIVITY_EVENT' } },
-    effects: [{ kind: 'deviceState', entity: 'T1', event: 'INACTIVITY_EVENT', at: NOW }],
-  },
-  {
-    name: 'a topic and a payload, not published',
-    node: { type: 'TbMqttNode', config: { host: '127.0.0.1', port: 1, topicPattern: 'out/${room}' } },
-    message: { json: { t: 1 }, metadata: { room: 'r1' } },
-    effects: [{ kind: 'external', relation: 'Success', assumed: true, request: { topic: 'out/r1', payload: '{"t":1}' } }],
-  },
-];
-
-for (const { name, node, message = {}, answers, effects, outcome = 'stored' } of ROWS) {
-  test(`dry run: ${name}`, async () => {
-    const result = await walk({ nodes: [{ name: 'n', ...node }] }, [message], { answers });
-    const shown = allEffects(result).map((effect) => {
-      const { request, ...rest } = effect as Shown;
-      if (rest.change === 'changed') delete rest.customerId;
-      // Ids that are made anew each time.
-      if (rest.type === 'ENTITY_CREATED') {
-        delete rest.data;
-        delete rest.metadata;
-      }
-      delete rest.metadata?.ruleNodeId;
-      // A preview may say more than the two that every broker has.
-      return request ? { ...rest, request: { topic: request['topic'], payload: request['payload'] } } : rest;
-    });
-    assert.deepEqual(
-      shown,
-      effects.map((effect) => ({ node: 'n', ...effect })),
-    );
-    assert.deepEqual([result.limited, result.problems, result.unusedAnswers, outcomes(result)], [null, [], [], [outcome]]);
-  });
-}
+after(() => runs.close());
 
 test('an alarm is created, brought up to date and cleared, by messages that see what those before them have made', async () => {
   const details = { alarmType: 'Warm', scriptLang: 'JS', alarmDetailsBuildJs: 'return { t: msg.t };' };
@@ -262,7 +27,7 @@ test('an alarm is created, brought up to date and cleared, by messages that see 
     ['warm', 'True', 'raise'],
     ['warm', 'False', 'end'],
   ];
-  const result = await walk({ nodes, links }, [{ json: { t: 9 } }, { json: { t: 10 } }, { json: { t: 3 } }]);
+  const result = await runs.walk({ nodes, links }, [{ json: { t: 9 } }, { json: { t: 10 } }, { json: { t: 3 } }]);
   const alarms = result.messages.map(({ effects }) => told(effects).filter((effect) => (effect as { kind: string }).kind === 'alarm'));
   const alarm = { kind: 'alarm', originator: 'T1', type: 'Warm', severity: 'CRITICAL' };
   assert.deepEqual(alarms, [
@@ -273,7 +38,7 @@ test('an alarm is created, brought up to date and cleared, by messages that see 
 });
 
 test('a called chain, a checkpoint and a split are walked on; the journey shows them', async () => {
-  const called = await saved(
+  const called = await runs.saved(
     'called',
     [
       { name: 'save', type: 'TbMsgTimeseriesNode' },
@@ -292,7 +57,7 @@ test('a called chain, a checkpoint and a split are walked on; the journey shows 
     ['again', 'Success', 'call'],
     ['call', 'done', 'log'],
   ];
-  const result = await walk({ nodes, links }, [{ data: '[{"a":1},{"a":2}]' }]);
+  const result = await runs.walk({ nodes, links }, [{ data: '[{"a":1},{"a":2}]' }]);
   const telemetry = { node: 'save', kind: 'telemetry', entity: 'T1', ts: NOW, expiresAt: null, history: true, latest: true };
   assert.deepEqual(allEffects(result), [
     { ...telemetry, values: { a: 1 } },
@@ -312,11 +77,11 @@ test('a called chain, a checkpoint and a split are walked on; the journey shows 
 
 test('a chain that calls itself over another one takes Failure at the second time', async () => {
   const inner = newId();
-  const outer = await saved('outer', [{ name: 'to inner', type: 'TbRuleChainInputNode', config: { ruleChainId: inner } }]);
-  const tested = chainOf('inner', [{ name: 'to outer', type: 'TbRuleChainInputNode', config: { ruleChainId: outer.id } }]);
+  const outer = await runs.saved('outer', [{ name: 'to inner', type: 'TbRuleChainInputNode', config: { ruleChainId: inner } }]);
+  const tested = runs.chainOf('inner', [{ name: 'to outer', type: 'TbRuleChainInputNode', config: { ruleChainId: outer.id } }]);
   const result = await dryRun(
-    { chain: { ...tested.chain, id: inner }, metadata: tested.metadata, messages: [{ type: 'X', originator: device, data: '{}' }] },
-    deps(),
+    { chain: { ...tested.chain, id: inner }, metadata: tested.metadata, messages: [{ type: 'X', originator: runs.device, data: '{}' }] },
+    runs.deps,
   );
   const reasons = result.messages[0]!.effects.map((effect) => (effect.kind === 'deadLetter' ? effect.reason : effect.kind));
   assert.match(reasons.join(), /^Detected rule chain processing loop: 'to outer' of 'inner' already waits for this message\.$/);
@@ -324,8 +89,8 @@ test('a chain that calls itself over another one takes Failure at the second tim
 });
 
 test('a node that calls a chain which is not there can not run, and says so', async () => {
-  const result = await walk({ nodes: [{ name: 'call', type: 'TbRuleChainInputNode', config: { ruleChainId: SESSION } }] }, [{}]);
-  const reason = `Entity with id: '${SESSION}' specified in the configuration doesn't belong to the current tenant.`;
+  const result = await runs.walk({ nodes: [{ name: 'call', type: 'TbRuleChainInputNode', config: { ruleChainId: NOBODY } }] }, [{}]);
+  const reason = `Entity with id: '${NOBODY}' specified in the configuration doesn't belong to the current tenant.`;
   assert.deepEqual(
     result.problems.map(({ nodeId: _, ...problem }) => problem),
     [{ chain: 'tested', node: 'call', reason }],
@@ -347,7 +112,7 @@ test('timers come after the messages, as if their time had come', async () => {
     ['wait', 'Success', 'late'],
     ['join', 'Success', 'joined'],
   ];
-  const result = await walk({ nodes, links }, [{ json: { n: 1 } }, { json: { n: 2 } }]);
+  const result = await runs.walk({ nodes, links }, [{ json: { n: 1 } }, { json: { n: 2 } }]);
   assert.deepEqual(
     result.messages.map(({ effects }) => effects.map(({ node, kind }) => `${node} ${kind}`)),
     [
@@ -385,7 +150,7 @@ test('an answer of a target changes the message and the way', async () => {
     ['ask', 'Failure', 'bad'],
   ];
   const ask = async (answer: NonNullable<DryRunRequest['answers']>[string]) => {
-    const result = await walk({ nodes, links }, [{ json: { t: 1 }, metadata: { room: 'r 1' } }], { answers: { ask: answer, nobody: {} } });
+    const result = await runs.walk({ nodes, links }, [{ json: { t: 1 }, metadata: { room: 'r 1' } }], { answers: { ask: answer, nobody: {} } });
     return [told(result.messages[0]!.effects).at(-1), result.unusedAnswers, result.messages[0]!.journey!.messages[0]!.steps[0]!.error];
   };
   assert.deepEqual(await ask({ data: { t: 5 }, metadata: { status: 'OK' } }), [{ node: 'good', kind: 'log', text: 'good 5OK' }, ['nobody'], null]);
@@ -398,13 +163,13 @@ test('an answer of a target changes the message and the way', async () => {
 
 test('an originator that is gone, data that is no JSON, a node that is not known', async () => {
   const gone: EntityRef = { entityType: 'DEVICE', id: NULL_ID };
-  const state = await walk({ nodes: [{ name: 'n', type: 'TbDeviceStateNode' }] }, [{ originator: gone }]);
+  const state = await runs.walk({ nodes: [{ name: 'n', type: 'TbDeviceStateNode' }] }, [{ originator: gone }]);
   assert.deepEqual(outcomes(state), ['dead']);
   const save = { nodes: [{ name: 'n', type: 'TbMsgTimeseriesNode' }] };
-  for (const data of ['no json', '', '[1]', '"x"', '{"a":null}']) assert.deepEqual(outcomes(await walk(save, [{ data }])), ['dead'], data);
-  const { chain, metadata } = chainOf('tested', save.nodes);
+  for (const data of ['no json', '', '[1]', '"x"', '{"a":null}']) assert.deepEqual(outcomes(await runs.walk(save, [{ data }])), ['dead'], data);
+  const { chain, metadata } = runs.chainOf('tested', save.nodes);
   const unknown = { ...metadata, nodes: metadata.nodes.map((node) => ({ ...node, type: 'org.acme.Unknown' })) };
-  const result = await dryRun({ chain, metadata: unknown, messages: [{ type: 'X', originator: device, data: '{}' }] }, deps());
+  const result = await dryRun({ chain, metadata: unknown, messages: [{ type: 'X', originator: runs.device, data: '{}' }] }, runs.deps);
   assert.deepEqual(
     [outcomes(result), result.problems.map(({ reason }) => reason)],
     [['dead'], ["Rule node type 'org.acme.Unknown' is not supported!"]],
@@ -412,7 +177,7 @@ test('an originator that is gone, data that is no JSON, a node that is not known
 });
 
 test('an empty chain acknowledges', async () => {
-  const result = await walk({ nodes: [] }, [{}]);
+  const result = await runs.walk({ nodes: [] }, [{}]);
   assert.deepEqual([outcomes(result), allEffects(result)], [['filtered'], []]);
 });
 
@@ -420,22 +185,22 @@ test('a dry run is bounded in messages, time and the length of its answer, and s
   const save = { nodes: [{ name: 'save', type: 'TbMsgTimeseriesNode' }] };
   const many = Array.from({ length: 20 }, (_, n) => ({ json: { n } }));
   const walked = ({ messages }: DryRunResult) => messages.filter(({ effects }) => effects.length > 0).length;
-  const short = await walk(save, many, { limits: { messages: 5 } });
+  const short = await runs.walk(save, many, { limits: { messages: 5 } });
   assert.deepEqual([short.limited, walked(short), short.messages.length], ['The dry run ended after 5 messages', 5, 20]);
-  const long = await walk(save, many, { limits: { chars: 2000 } });
+  const long = await runs.walk(save, many, { limits: { chars: 2000 } });
   assert.equal(long.limited, 'The dry run ended: its answer is longer than 2000 characters');
   assert.ok(walked(long) > 0 && walked(long) < 20);
 
   // Copies count as well, in the middle of a walk; what is under way is told as such.
   const fork = { nodes: [{ name: 'split', type: 'TbSplitArrayMsgNode' }, ...save.nodes], links: [['split', 'Success', 'save']] as const };
-  const split = await walk(fork, [{ data: `[${Array.from({ length: 50 }, () => '{"a":1}').join()}]` }], { limits: { messages: 10 } });
+  const split = await runs.walk(fork, [{ data: `[${Array.from({ length: 50 }, () => '{"a":1}').join()}]` }], { limits: { messages: 10 } });
   assert.deepEqual([split.limited, outcomes(split)], ['The dry run ended after 10 messages', ['inFlight']]);
 });
 
 test('a script that never ends is a failure; many of them are an end', async () => {
   const nodes = [{ name: 'loop', type: 'TbJsFilterNode', config: js('while (true) {}') }];
   const begin = performance.now();
-  const result = await walk(
+  const result = await runs.walk(
     { nodes },
     Array.from({ length: 1000 }, () => ({})),
     { limits: { ms: 1500 } },
@@ -443,4 +208,74 @@ test('a script that never ends is a failure; many of them are an end', async () 
   assert.equal(result.limited, 'The dry run ended after 1.5 s');
   assert.ok(performance.now() - begin < 6000, `took ${performance.now() - begin} ms`);
   assert.deepEqual(outcomes(result)[0], 'dead');
+});
+
+const type = { version: 0, label: 'x', summary: 'For tests.', relations: ['Success'], config: Type.Object({}), defaults: {}, anyKey: true } as const;
+
+/** A chain of one node of this type. */
+async function walkNode(definition: AnyNode): Promise<DryRunResult> {
+  const { chain, metadata } = runs.chainOf('tested', [{ name: 'n', type: 'TbAckNode' }]);
+  const graph = { ...metadata, nodes: metadata.nodes.map((node) => ({ ...node, type: definition.type, configuration: {} })) };
+  const messages = [{ type: 'X', originator: runs.device, data: '{}' }];
+  return dryRun({ chain, metadata: graph, messages, now: NOW, limits: { ms: 1000 } }, { ...runs.deps, nodes: new Registry([definition]) });
+}
+
+test('a node is started for the dry run and stopped with it; its own timers do not run', async () => {
+  const did: string[] = [];
+  await walkNode(
+    defineNode({
+      ...{ ...type, type: 'test.timer', family: 'ACTION' },
+      start({ every }) {
+        did.push('start');
+        every(1, async () => {
+          did.push('tick');
+          return [];
+        });
+      },
+      stop: () => void did.push('stop'),
+      async process() {
+        await new Promise((resolve) => setTimeout(resolve, 30));
+        did.push('process');
+        return 'Success';
+      },
+    }),
+  );
+  assert.deepEqual(did, ['start', 'process', 'stop']);
+});
+
+test('what would be tried again is told, and not tried', async () => {
+  let times = 0;
+  const process = () => {
+    times++;
+    throw new Busy('the peer says later');
+  };
+  const result = await walkNode(defineNode({ ...type, type: 'test.busy', family: 'ACTION', process }));
+  assert.deepEqual([times, allEffects(result), outcomes(result)], [1, [{ node: 'n', kind: 'held', notBefore: NOW + 1000 }], ['inFlight']]);
+});
+
+test('a node that gives no answer ends the dry run in its time', async () => {
+  const result = await walkNode(defineNode({ ...type, type: 'test.stuck', family: 'ACTION', process: () => new Promise<never>(() => {}) }));
+  const [letter] = allEffects(result) as { kind: string; reason: string }[];
+  assert.match(`${letter!.kind}: ${letter!.reason}`, /^deadLetter: The rule node gave no answer within/);
+});
+
+test('a node that sends: what it would send is all that comes of it, and what is wrong with that is a failure', async () => {
+  let sent = 0;
+  const sender = (preview: () => Record<string, unknown>) =>
+    defineNode({
+      ...{ ...type, type: 'test.send', family: 'EXTERNAL', effect: true, preview },
+      async send() {
+        sent++;
+        return 'Success';
+      },
+    });
+  const good = await walkNode(sender(() => ({ bytes: Buffer.from('x'), id: 2n ** 60n })));
+  const bad = await walkNode(
+    sender(() => {
+      throw new Error('no address');
+    }),
+  );
+  const request = { bytes: 'x', id: '1152921504606846976' };
+  assert.deepEqual(allEffects(good), [{ node: 'n', kind: 'external', request, relation: 'Success', assumed: true }]);
+  assert.deepEqual([outcomes(good), outcomes(bad), sent], [['stored'], ['dead'], 0]);
 });

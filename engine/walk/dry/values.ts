@@ -23,8 +23,10 @@ function plainValue(value: Value): unknown {
 /** What becomes JSON, made plain: bytes as text, 64-bit integers as text. */
 export const jsonValues = (value: Record<string, unknown>): Record<string, unknown> =>
   JSON.parse(
-    JSON.stringify(value, (_, part: unknown) => {
-      if (typeof part === 'bigint') return String(part);
-      return part instanceof Uint8Array ? Buffer.from(part).toString() : part;
+    JSON.stringify(value, function (this: Record<string, unknown>, key, part: unknown) {
+      // A Buffer is an object with a list by the time that it is `part`.
+      const before = this[key];
+      if (before instanceof Uint8Array) return Buffer.from(before).toString();
+      return typeof part === 'bigint' ? String(part) : part;
     }),
   );
