@@ -6,6 +6,7 @@ import { after, before, test } from 'node:test';
 import { openSecrets } from '#engine/secrets-aes.ts';
 import { openSqliteInstallation } from '#engine/store/sqlite/transfer.ts';
 import { openSqliteBackend } from '#engine/store/sqlite.ts';
+import { KINDS } from '#engine/transfer.ts';
 import { commit, doc, temporaryFolder } from '../support/backend.ts';
 import { type Dump, dump, fill } from '../support/installation.ts';
 
@@ -78,7 +79,7 @@ test('a folder with its key: the counts of both sides, progress beside them, and
     '                          source        target',
     `documents         ${String(there.doc.length).padStart(14)}${String(there.doc.length).padStart(14)}`,
   ]);
-  assert.deepEqual(lines.slice(13), [`Copied ${from} to ${to}.`, `The key of the secrets is in ${join(to, 'secrets.key')}.`, '']);
+  assert.deepEqual(lines.slice(1 + KINDS.length), [`Copied ${from} to ${to}.`, `The key of the secrets is in ${join(to, 'secrets.key')}.`, '']);
   assert.match(stderr, /^documents {9}25 of 25, 100 %, [\d,]+ rows\/s\n/);
   assert.match(stderr, /^history rows {6}2,514 of 2,514, 100 %, [\d,]+ rows\/s\ncounting both sides\n$/m);
   assert.equal(readFileSync(join(to, 'secrets.key'), 'utf8'), readFileSync(join(from, 'secrets.key'), 'utf8'));
@@ -97,7 +98,7 @@ test('killed at some page, a second run goes on and ends as one run would', asyn
     copied.filter(({ source, target }) => source !== target),
     [],
   );
-  assert.equal(copied.length, 12);
+  assert.equal(copied.length, KINDS.length);
 });
 
 for (const { name, args, env = {}, code, says } of [
