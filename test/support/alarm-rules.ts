@@ -55,6 +55,8 @@ export function openDevice(
   const docs: Record<string, Doc> = { [DEVICE]: deviceDoc(), [PROFILE]: profileDoc(alarms), ...world.docs };
   for (const id of gone) delete docs[id];
   const clock = { at: NOW };
+  /** By the last timer. */
+  const emitted: Emission[] = [];
   const given = services(world);
   const timed = {
     ...given,
@@ -63,13 +65,16 @@ export function openDevice(
   };
   const context = async () => (await start(deviceProfile, { services: timed, config })) as never;
   return {
-    ...{ did: given.did, clock, docs, services: timed },
+    ...{ did: given.did, clock, docs, services: timed, emitted },
     /** Of each message: where it and its alarms went. */
     send: async (...messages: readonly Message[]) => (await deviceProfile.processBatch!(messages, await context())).map(shown),
-    /** The timer is due. */
+    /** The timer that was set last is due. */
     due: async (after: number) => {
       clock.at = NOW + after;
-      return (await deviceProfile.due!('alarm rules', message(), await context())).map(label);
+      const [, , key] = given.did.findLast(([what]) => what === 'remind') ?? [];
+      const emissions = await deviceProfile.due!(String(key), message(), await context());
+      emitted.splice(0, emitted.length, ...emissions);
+      return emissions.map(label);
     },
     /** When they are due, ms from the start. */
     timers: () => given.did.filter(([what]) => what === 'remind').map(([, , , at]) => Number(at) - NOW),

@@ -58,13 +58,13 @@ export default defineNode({
     for (const device of devices.values()) await device?.close();
     return outcomes;
   },
-  async due(_, { originator }, context): Promise<Emission[]> {
+  async due(key, { originator }, context): Promise<Emission[]> {
     const device = await openDevice(originator, context);
     if (!device) {
       context.memory.set(context.node.id, originator.id, null);
       return [];
     }
-    const emissions = await device.tick();
+    const emissions = await device.tick(key);
     await device.close();
     return emissions;
   },

@@ -32,7 +32,6 @@ interface Memory {
 const WATCH_MS = 60_000;
 /** A timer that is not there so long after its time is not waited for. */
 const LATE_MS = 300_000;
-export const TIMER = 'alarm rules';
 
 /** A rule came true, of many at most one of an alarm. */
 interface Judged {
@@ -94,11 +93,11 @@ export class DeviceRules {
     }
   }
 
-  /** The clock shows a time for which a timer was set. */
-  async tick(): Promise<Emission[]> {
+  /** @param key of the timer that is due: when it should be. The clock of another process may have been ahead. */
+  async tick(key: string): Promise<Emission[]> {
     await this.load();
     const now = this.services.messages.now();
-    if (this.wakeAt !== null && this.wakeAt <= now) this.wakeAt = null;
+    if (this.wakeAt !== null && this.wakeAt <= Math.max(now, Number(key))) this.wakeAt = null;
     this.isChanged = true;
     this.isStirred = true;
     // A rule that its own timer does not bring to an end must not keep the lane busy.
@@ -267,7 +266,7 @@ export class DeviceRules {
     const at = Math.max(Math.min(...times), now + this.pauseMs);
     const isSet = this.wakeAt !== null && this.wakeAt <= at && this.wakeAt > now - LATE_MS;
     if (isSet) return;
-    this.services.kept.remind(this.node, originatorOf(this.device), TIMER, at);
+    this.services.kept.remind(this.node, originatorOf(this.device), String(at), at);
     this.wakeAt = at;
     this.isChanged = true;
   }
