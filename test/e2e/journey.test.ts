@@ -25,7 +25,7 @@ const ENCODER = `return { contentType: 'JSON', data: JSON.stringify({ ack: msg.v
 
 const SHAPES = [
   { name: 'embedded', skip: false as string | false, start: () => startProduct() },
-  { name: 'several processes', skip: missing('redis') || missing('mongo'), start: () => startCluster({ fast: true }) },
+  { name: 'several processes', skip: missing('redis') || missing('mongo'), start: () => startCluster() },
 ];
 
 for (const { name, skip, start } of SHAPES) {
