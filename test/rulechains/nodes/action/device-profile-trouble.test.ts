@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 import { Busy } from '#engine/errors.ts';
 import type { Message } from '#engine/message.ts';
+import type { Doc } from '#engine/store.ts';
 import deviceProfile from '#rulechains/nodes/action/device-profile.ts';
 import {
   above,

@@ -136,7 +136,7 @@ test('duration: what the last message had goes with the alarm', async () => {
   const metadata = { ts: String(NOW), deviceName: 'TH-1' };
   await device.send(message({ data: { temperature: 31 }, metadata, queueName: 'HighPriority', customerId: CUSTOMER }));
   await device.due(MINUTE + 1);
-  const [{ message: sent }] = device.emitted as [{ message: Message }];
+  const sent = device.emitted[0]!.message!;
   assert.deepEqual(
     [sent.type, sent.queueName, sent.customerId, sent.metadata],
     ['ALARM', 'HighPriority', null, { ...metadata, isNewAlarm: 'true', alarmConditionDuration: String(MINUTE + 1) }],
