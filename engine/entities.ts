@@ -320,7 +320,7 @@ export function entityJson(doc: Doc): Body {
 
 /** As entity messages carry it into rule chains: without what only REST tells (recorded: cases/nodes). */
 export function entityData(doc: Doc): Body {
-  const { ownerId: _owner, ownerIds: _owners, parentCustomerId: _parent, customMenuId: _menu, version: _version, ...data } = entityJson(doc);
+  const { ownerId: _owner, ownerIds: _owners, parentCustomerId: _parent, customMenuId: _menu, ...data } = entityJson(doc);
   if (doc.collection === 'CUSTOMER') delete data['customerId'];
   return data;
 }

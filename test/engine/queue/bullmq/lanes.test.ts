@@ -239,7 +239,8 @@ describe('lanes of BullMQ', { skip: missingServer() }, () => {
           await finish(member, batch);
           got.push(...datas(batch));
         } catch (cause) {
-          assert.equal((cause as { code?: string }).code, 'fenced');
+          // Of one that was accounted before the lane came back, the queue says so.
+          assert.match(String((cause as { code?: string }).code), /^(fenced|stale-batch)$/);
           member.queue.giveBack(batch);
         }
       }
