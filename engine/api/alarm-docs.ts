@@ -100,3 +100,11 @@ export async function unassignAlarms(work: Work, context: ApiContext, caller: Ca
     await announce(work, context, caller, 'ALARM_UNASSIGNED', alarm);
   }
 }
+
+/** With its history, and from the lists of those who show it. */
+export async function removeAlarm(work: Work, context: ApiContext, { tenantId, id }: Doc): Promise<void> {
+  work.docs.push({ remove: { collection: 'ALARM', tenantId, id } });
+  work.purges.push({ tenantId, entity: { entityType: 'ALARM', id } });
+  for (const comment of await everyDocOf(context, 'ALARM_COMMENT', tenantId, { ref: id }))
+    work.docs.push({ remove: { collection: 'ALARM_COMMENT', tenantId, id: comment.id } });
+}

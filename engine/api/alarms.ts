@@ -6,7 +6,7 @@ import type { Alarm } from '../services.ts';
 import type { Doc, DocQuery, Page } from '../store.ts';
 import { Work } from '../work.ts';
 import { readable, refOf, writable } from './access.ts';
-import { type AlarmChange, alarmJson, alarmOf, announce, changeAlarm, infoJson, userName } from './alarm-docs.ts';
+import { type AlarmChange, alarmJson, alarmOf, announce, changeAlarm, infoJson, removeAlarm, userName } from './alarm-docs.ts';
 import { type AlarmFilter, alarmFilter } from './alarm-filter.ts';
 import { SEVERITIES, saveAlarm } from './alarm-save.ts';
 import type { ApiContext, Caller } from './context.ts';
@@ -38,12 +38,8 @@ export default async function alarms(plain: FastifyInstance, context: ApiContext
   );
   app.delete('/api/alarm/:id', { schema: { tags, summary: 'Deletes an alarm', params: IdParams } }, async ({ caller, params }) => {
     const doc = await writable(context, caller, { entityType: 'ALARM', id: params.id });
-    const { tenantId, id } = doc;
     const work = new Work();
-    work.docs.push({ remove: { collection: 'ALARM', tenantId, id } });
-    work.purges.push({ tenantId, entity: { entityType: 'ALARM', id } });
-    for (const comment of await everyDocOf(context, 'ALARM_COMMENT', tenantId, { ref: id }))
-      work.docs.push({ remove: { collection: 'ALARM_COMMENT', tenantId, id: comment.id } });
+    await removeAlarm(work, context, doc);
     await announce(work, context, caller, 'ALARM_DELETE', alarmOf(doc));
     await context.backend.commit(work);
     return true;

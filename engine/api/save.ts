@@ -4,8 +4,10 @@ import { Duplicate, VersionConflict } from '../errors.ts';
 import type { EntityRef, Metadata } from '../message.ts';
 import type { Collection, Doc } from '../store.ts';
 import { Work } from '../work.ts';
+import { removeAlarm } from './alarm-docs.ts';
 import type { ApiContext, Caller } from './context.ts';
 import { badRequest, ErrorCode, HttpError } from './errors.ts';
+import { everyDocOf } from './lists.ts';
 
 /** How every resource changes an entity: the documents and the message that tells the rule chains, in one commit, before the answer (specs: rest-api §2.22). */
 
@@ -113,6 +115,7 @@ export interface Removal {
 /** Removes one entity with everything that hangs on it. */
 export async function remove({ context, caller, doc, work = new Work() }: Removal): Promise<void> {
   removeDoc(work, doc);
+  for (const alarm of await everyDocOf(context, 'ALARM', doc.tenantId, { ref: doc.id })) await removeAlarm(work, context, alarm);
   work.purges.push({ tenantId: doc.tenantId, entity: entityRef(doc) });
   enqueueAction(
     work,

@@ -136,3 +136,18 @@ test('alarms of a user who is deleted are nobody’s: alarm, history and chain s
     [['ALARM_UNASSIGNED', null]],
   );
 });
+
+test('alarms of an entity that is deleted are gone, with their history and from the lists of others', async () => {
+  const probe = (await post('/api/device', { name: 'probe', type: 'default' })).id.id;
+  const alarm = await save('gone', { originator: ref('DEVICE', probe), propagateToTenant: true });
+  await save('gone', { originator: ref('DEVICE', probe), propagateToTenant: true, severity: 'CRITICAL' });
+  const { store } = api.context.backend;
+  const left = async () => [
+    (await store.docs('ALARM_COMMENT', tenant, { ref: alarm.id.id })).totalElements,
+    (await store.relations(tenant, { to: { entityType: 'ALARM', id: alarm.id.id }, typeGroup: 'ALARM' })).length,
+    (await api.call('GET', `/api/alarm/${alarm.id.id}`)).status,
+  ];
+  assert.deepEqual(await left(), [1, 1, 200]);
+  assert.equal((await api.call('DELETE', `/api/device/${probe}`)).status, 200);
+  assert.deepEqual(await left(), [0, 0, 404]);
+});
