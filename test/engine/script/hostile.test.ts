@@ -38,7 +38,7 @@ for (const { name, body, gives } of [
   { name: 'a promise that never settles', body: 'return new Promise(function () {});', gives: 'shape' },
   { name: 'recursion', body: 'function f() { return f() + 1; } return f();', gives: 'thrown' },
   { name: 'recursion that catches its end', body: 'function f() { try { f(); } finally { f(); } } f();', gives: TIMEOUT },
-  { name: 'a result of 50 MB', body: 'return "x".repeat(5e7);', gives: 'too-large' },
+  { name: 'a result of 50 MB', body: 'return "x".repeat(5e7);', gives: 'too large' },
   { name: 'a string that can not be', body: 'var s = "x"; while (true) s += s;', gives: 'thrown' },
   { name: 'allocation without end, small', body: 'var a = []; while (true) a.push({ x: a.length });', gives: 'limit' },
   { name: 'allocation without end, large', body: 'var a = []; while (true) a.push(new Array(1000).fill(1));', gives: 'limit' },
@@ -48,6 +48,9 @@ for (const { name, body, gives } of [
   test(`hostile: ${name}: its own call fails, and the next script runs`, { timeout: 20_000 }, async () => {
     const [[result], [next]] = await Promise.all([engine.run(js(body), [CALL]), engine.run(GOOD, [good(7)])]);
     if (gives === 'limit') assert.ok(!result!.ok && ['timeout', 'memory', 'killed'].includes(result!.fault.reason), JSON.stringify(result));
+    // On a machine that is short of time the limit of time may come first.
+    else if (gives === 'too large')
+      assert.ok(!result!.ok && ['too-large', 'timeout', 'killed'].includes(result!.fault.reason), JSON.stringify(result));
     else if (typeof gives === 'object') assert.deepEqual(result, { ok: false, fault: gives });
     else if (gives.startsWith('{')) assert.deepEqual(result, { ok: true, json: gives });
     else assert.ok(!result!.ok && result!.fault.reason === gives, JSON.stringify(result));
