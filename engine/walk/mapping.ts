@@ -104,6 +104,7 @@ function mapChoice(choices: readonly Schema[], value: unknown): unknown {
   for (const exact of choices) if ('const' in exact && exact.const === value) return value;
   for (const choice of choices) {
     if ('const' in choice || choice.type === 'null') continue;
+    if (SCALARS.has(choice.type ?? '') && isNothing(value)) return null;
     try {
       return mapValue(choice, value);
     } catch (cause) {
@@ -113,22 +114,27 @@ function mapChoice(choices: readonly Schema[], value: unknown): unknown {
   throw new Unmappable();
 }
 
+const SCALARS: ReadonlySet<string> = new Set(['boolean', 'integer', 'number']);
+
+/** What reads as null where no text is wanted. */
+const isNothing = (value: unknown): boolean =>
+  value === null || value === undefined || (typeof value === 'string' && /^\s*(?:null)?\s*$/.test(value));
+
 function mapBoolean(value: unknown): boolean {
-  if (value === null || value === undefined) return false;
+  if (isNothing(value)) return false;
   if (typeof value === 'boolean') return value;
   if (typeof value === 'number' && Number.isInteger(value)) return value !== 0;
   const text = typeof value === 'string' ? value.trim() : null;
   if (text === 'true' || text === 'True' || text === 'TRUE') return true;
-  if (text === '' || text === 'false' || text === 'False' || text === 'FALSE') return false;
+  if (text === 'false' || text === 'False' || text === 'FALSE') return false;
   throw new Unmappable();
 }
 
 function mapNumber(value: unknown, pattern: RegExp): number {
-  if (value === null || value === undefined) return 0;
+  if (isNothing(value)) return 0;
   if (typeof value === 'number') return value;
   if (typeof value !== 'string') throw new Unmappable();
   const text = value.trim();
-  if (text === '') return 0;
   if (!pattern.test(text)) throw new Unmappable();
   return Number(text);
 }

@@ -24,12 +24,13 @@ const java = defineNode({
     list: Type.Array(Type.String()),
     mode: Type.Union([Type.Literal('ON'), Type.Literal('OFF')]),
     part: Type.Object({ deep: Type.Integer() }, { additionalProperties: false }),
+    round: Type.Union([Type.Integer(), Type.Null()]),
     map: Type.Record(Type.String(), Type.String()),
     kept: Type.Boolean(),
   }),
   missing: { kept: true },
 });
-const NOTHING = { flag: false, count: 0, ratio: 0, text: null, list: null, mode: null, part: null, map: null, kept: true };
+const NOTHING = { flag: false, count: 0, ratio: 0, text: null, list: null, mode: null, part: null, round: null, map: null, kept: true };
 
 for (const [configuration, expected] of [
   [{}, NOTHING],
@@ -54,6 +55,9 @@ for (const [configuration, expected] of [
     { ...NOTHING, flag: true, count: 7, ratio: 1000 },
   ],
   [{ part: {} }, { ...NOTHING, part: { deep: 0 } }],
+  [{ round: '' }, NOTHING],
+  [{ round: 'null', flag: 'null', count: 'null', ratio: ' ' }, NOTHING],
+  [{ round: ' 2 ' }, { ...NOTHING, round: 2 }],
 ] as const) {
   test(`configuration ${JSON.stringify(configuration)} reads as the class would`, () =>
     assert.deepEqual(mapConfiguration(java, configuration), expected));
