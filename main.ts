@@ -14,6 +14,7 @@ import { killAt } from '#engine/points.ts';
 import { Registry } from '#engine/registry.ts';
 import { openScriptEngine } from '#engine/script/pool.ts';
 import { seed, TENANT_ADMIN } from '#engine/seed.ts';
+import { openAlarmAbsence } from '#engine/services/alarm-absence.ts';
 import { openBatchServices } from '#engine/services/batch.ts';
 import { openEntityCache } from '#engine/services/entities.ts';
 import { openLimits } from '#engine/services/limits.ts';
@@ -59,6 +60,7 @@ async function start(settings: Settings, log: Logger): Promise<() => Promise<voi
   const entities = openEntityCache({ store, onChange: backend.onChange, secrets });
   const limits = openLimits({ entities, onChange: backend.onChange });
   const views = openEntityViews({ store, onChange: backend.onChange });
+  const noAlarms = openAlarmAbsence(backend.onChange);
   const policies = openQueuePolicies({ store, onChange: backend.onChange, log });
   const system = createSystem({ cluster, lanes: queue.lanes });
   const leaseOf = cluster.shared ? { leaseOf: system.leaseOf } : {};
@@ -98,7 +100,7 @@ async function start(settings: Settings, log: Logger): Promise<() => Promise<voi
       const name = chains.queueOf(message);
       return name instanceof Promise ? name.then((found) => policies.of(message.tenantId, found)) : policies.of(message.tenantId, name);
     },
-    services: openBatchServices({ store, entities, views, devices, limits, scripts, waiting, chains, downlinkTarget, newId, now, log }),
+    services: openBatchServices({ store, entities, views, noAlarms, devices, limits, scripts, waiting, chains, downlinkTarget, newId, now, log }),
     ...{ chains, limits, lanes: queue.lanes, commit, newId, now, server, log },
   });
 

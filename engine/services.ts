@@ -37,6 +37,8 @@ export interface Services {
   alarms: {
     /** Latest not cleared alarm of (originator, type). */
     active(originator: EntityRef, type: string): Promise<Alarm | null>;
+    /** Known without asking the store: there is none. False says nothing. */
+    hasNone(originator: EntityRef, type: string): boolean;
     byId(id: string): Promise<Alarm | null>;
     /** Of one originator or of all. @param createdFrom Unix ms, inclusive. */
     list(query: { originator?: EntityRef; createdFrom?: number }): Promise<Alarm[]>;

@@ -3,6 +3,7 @@ import type { EntityRef } from '#engine/message.ts';
 import type { Alarm, Services } from '#engine/services.ts';
 import type { Relation, Store } from '#engine/store.ts';
 import type { Work } from '#engine/work.ts';
+import type { AlarmAbsence } from './alarm-absence.ts';
 
 /** What belongs to every change of an alarm, whoever makes it: who else shows it, and the line of its history. */
 
@@ -52,37 +53,60 @@ export async function shownBy(store: Pick<Store, 'relations'>, tenantId: string,
   return relations.map(({ to }) => to.id);
 }
 
+interface EffectDeps {
+  readonly relations: Pick<Services['relations'], 'find' | 'search'>;
+  readonly noAlarms: AlarmAbsence | undefined;
+  now(): number;
+}
+
 /** The alarms of a batch with what belongs to them. */
 export function withAlarmEffects(
-  alarms: Services['alarms'],
+  alarms: Omit<Services['alarms'], 'hasNone'>,
+  tenantId: string,
   work: Work,
-  relations: Pick<Services['relations'], 'find' | 'search'>,
-  now: () => number,
+  { relations, noAlarms, now }: EffectDeps,
 ): Services['alarms'] {
   const known = new Map<string, Alarm>();
+  /** Of these the batch has changed alarms: what is stored does not tell. */
+  const touched = new Set<string>();
+  const keyOf = (originator: EntityRef, type: string): string => `${originator.id} ${type}`;
   const seen = <A extends Alarm | null>(alarm: A): A => {
     if (alarm) known.set(alarm.id, alarm);
     return alarm;
   };
+  const wrote = (alarm: Alarm): Alarm => {
+    touched.add(keyOf(alarm.originator, alarm.type));
+    return seen(alarm);
+  };
   return {
     ...alarms,
-    active: async (originator, type) => seen(await alarms.active(originator, type)),
+    hasNone(originator, type) {
+      const key = keyOf(originator, type);
+      return noAlarms !== undefined && !touched.has(key) && noAlarms.has(tenantId, key);
+    },
+    async active(originator, type) {
+      const moment = noAlarms?.moment(tenantId);
+      const alarm = seen(await alarms.active(originator, type));
+      const key = keyOf(originator, type);
+      if (!alarm && moment !== undefined && !touched.has(key)) noAlarms!.note(tenantId, key, moment);
+      return alarm;
+    },
     byId: async (id) => seen(await alarms.byId(id)),
     async create(fields) {
-      const alarm = seen(await alarms.create(fields));
+      const alarm = wrote(await alarms.create(fields));
       await spread(work, alarm, null, relations);
       return alarm;
     },
     async update(changed) {
       const before = known.get(changed.id) ?? (await alarms.byId(changed.id));
-      const alarm = seen(await alarms.update(changed));
+      const alarm = wrote(await alarms.update(changed));
       if (before) {
         await spread(work, alarm, before, relations);
         tellSeverity(work, before, alarm, null, now());
       }
       return alarm;
     },
-    clear: async (alarm, clearTs, details) => seen(await alarms.clear(alarm, clearTs, details)),
+    clear: async (alarm, clearTs, details) => wrote(await alarms.clear(alarm, clearTs, details)),
   };
 }
 

@@ -62,7 +62,7 @@ interface AlarmDeps {
   now(): number;
 }
 
-export function alarmServices(tenantId: string, work: Work, pending: PendingAlarms, deps: AlarmDeps): Services['alarms'] {
+export function alarmServices(tenantId: string, work: Work, pending: PendingAlarms, deps: AlarmDeps): Omit<Services['alarms'], 'hasNone'> {
   const save = (alarm: Alarm): Alarm => {
     const doc = alarmDoc(alarm);
     work.docs.push({ doc });

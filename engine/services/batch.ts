@@ -7,6 +7,7 @@ import type { Services } from '#engine/services.ts';
 import type { Downlink, Store } from '#engine/store.ts';
 import type { BatchHooks, ChainLookup } from '#engine/walk/run.ts';
 import type { Work } from '#engine/work.ts';
+import type { AlarmAbsence } from './alarm-absence.ts';
 import { withAlarmEffects } from './alarm-effects.ts';
 import { alarmServices, PendingAlarms } from './alarms.ts';
 import { attributeServices, PendingAttributes } from './attributes.ts';
@@ -36,6 +37,8 @@ export interface ServiceDeps {
   readonly store: Store;
   readonly entities: EntityCache;
   readonly views: EntityViews;
+  /** Absent: every question goes to the store. */
+  readonly noAlarms?: AlarmAbsence;
   readonly devices: Pick<Control['devices'], 'observed'>;
   readonly limits: Pick<Limits, 'known'>;
   readonly scripts: Pick<ScriptEngine, 'check' | 'run'>;
@@ -87,7 +90,7 @@ export const openBatchServices =
         attributes: ownAttributes,
         telemetry: ownTelemetry,
         snapshot: { attributes: ownAttributes.find, latest: ownTelemetry.latest },
-        alarms: withAlarmEffects(ownAlarms, work, relations, deps.now),
+        alarms: withAlarmEffects(ownAlarms, tenantId, work, { relations, noAlarms: deps.noAlarms, now: deps.now }),
         relations,
         groups: groupServices(tenantId, work, { store: deps.store, pending: docs, relations, inventory, enqueue, now: deps.now }),
         inventory,

@@ -106,6 +106,7 @@ export function services(world: World = {}) {
     alarms: {
       active: async (originator, type) =>
         alarms.findLast((alarm) => alarm.originator.id === originator.id && alarm.type === type && !alarm.cleared) ?? null,
+      hasNone: () => false,
       byId: async (id) => alarms.find((alarm) => alarm.id === id) ?? null,
       list: async ({ originator, createdFrom = 0 }) =>
         alarms.filter((alarm) => (!originator || alarm.originator.id === originator.id) && alarm.createdTime >= createdFrom),

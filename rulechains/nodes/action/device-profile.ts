@@ -1,11 +1,10 @@
-import { type Static, Type } from 'typebox';
+import { Type } from 'typebox';
 import { isPassing } from '#engine/errors.ts';
-import type { EntityRef, Message } from '#engine/message.ts';
-import { defineNode, type Emission, type NodeContext, type Outcome } from '#engine/node.ts';
+import type { Message } from '#engine/message.ts';
+import { defineNode, type Emission, type Outcome } from '#engine/node.ts';
 import { Config } from '#engine/schema.ts';
-import { DeviceRules, ruleError } from '../../shared/alarm-rules/device.ts';
-import { rulesOf } from '../../shared/alarm-rules/profile.ts';
-import { updateOf } from '../../shared/alarm-rules/update.ts';
+import { judge, openDevice, openDevices, withoutRules } from '../../shared/alarm-rules/batch.ts';
+import { DeviceRules } from '../../shared/alarm-rules/device.ts';
 import { inOrderByOriginator } from '../../shared/in-order.ts';
 
 const DeviceProfile = Config({
@@ -18,7 +17,6 @@ const DeviceProfile = Config({
     description: 'Kept for the way back: durations go on after a start in any case.',
   }),
 });
-type Context = NodeContext<Static<typeof DeviceProfile>, unknown, 'alarms' | 'entities' | 'kept' | 'memory' | 'messages' | 'snapshot'>;
 
 /**
  * Deprecated in the original, and the first node of the root chains that it made from 3.2 to 4.3. What rules have counted is durable in any case, and a duration that
@@ -38,25 +36,19 @@ export default defineNode({
   upgrades: [(config) => (config['persistAlarmRulesState'] === true ? config : { ...config, fetchAlarmRulesStateOnStart: false })],
   needs: ['alarms', 'entities', 'kept', 'memory', 'messages', 'snapshot'],
   async processBatch(messages, context): Promise<(Outcome | Error)[]> {
-    const devices = new Map<string, DeviceRules | null>();
-    const outcomes = await inOrderByOriginator(messages, async (message): Promise<Outcome> => {
-      const { originator, type } = message;
-      if (originator.entityType !== 'DEVICE') return 'Success';
-      if (type === 'ENTITY_DELETED') {
-        devices.delete(originator.id);
-        context.memory.set(context.node.id, originator.id, null);
-        return 'Success';
-      }
-      const known = devices.get(originator.id);
-      const device = known === undefined ? await openDevice(originator, context) : known;
-      devices.set(originator.id, device);
-      return device ? judged(message, device) : [];
+    const devices = await openDevices(messages, context);
+    const judging: Message[] = [];
+    const plain = messages.map((message) => {
+      const outcome = withoutRules(message, devices.get(message.originator.id), context);
+      if (outcome === null) judging.push(message);
+      return outcome;
     });
+    const judged = await inOrderByOriginator(judging, (message) => judge(message, devices.get(message.originator.id) as DeviceRules));
     // Nothing of the batch may stay when it will be tried again.
-    const passing = outcomes.find((outcome) => outcome instanceof Error && isPassing(outcome));
+    const passing = judged.find((outcome) => outcome instanceof Error && isPassing(outcome));
     if (passing) throw passing;
-    for (const device of devices.values()) await device?.close();
-    return outcomes;
+    for (const device of devices.values()) if (device instanceof DeviceRules) await device.close();
+    return plain.map((outcome) => outcome ?? judged.shift()!);
   },
   async due(key, { originator }, context): Promise<Emission[]> {
     const device = await openDevice(originator, context);
@@ -69,25 +61,3 @@ export default defineNode({
     return emissions;
   },
 });
-
-async function judged(message: Message, device: DeviceRules): Promise<Outcome> {
-  const update = updateOf(message);
-  const alarms: Emission[] = [];
-  try {
-    await device.process(message, update, alarms);
-  } catch (cause) {
-    const error = ruleError(message.originator.id, cause);
-    if (alarms.length === 0) throw error;
-    return [{ to: 'Failure', error: error.message }, ...alarms];
-  }
-  return alarms.length === 0 ? 'Success' : [{ to: 'Success' }, ...alarms];
-}
-
-/** null: the device is gone, or its profile is. @throws ConfigError when the profile holds what is no rule */
-async function openDevice(ref: EntityRef, { config, node, ...services }: Context): Promise<DeviceRules | null> {
-  const device = await services.entities.find(ref);
-  const profileId = (device?.body['deviceProfileId'] as { id?: unknown } | null | undefined)?.id;
-  if (!device || typeof profileId !== 'string') return null;
-  const profile = await services.entities.find({ entityType: 'DEVICE_PROFILE', id: profileId });
-  return profile && new DeviceRules(device, rulesOf(profile), node, services, config.persistAlarmRulesState);
-}

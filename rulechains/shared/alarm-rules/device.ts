@@ -1,7 +1,7 @@
 import { errorText, isPassing } from '#engine/errors.ts';
 import type { Message, Metadata } from '#engine/message.ts';
 import type { Emission, NodeInfo } from '#engine/node.ts';
-import type { Alarm, Services } from '#engine/services.ts';
+import type { Services } from '#engine/services.ts';
 import type { Doc } from '#engine/store.ts';
 import { type AlarmContext, alarmMessage, clear, type Occasion, originatorOf, raise } from './alarm.ts';
 import { attributeKey, holds } from './condition.ts';
@@ -72,9 +72,13 @@ export class DeviceRules {
     this.context = { node, device, alarms: services.alarms, messages: services.messages };
   }
 
+  get hasRules(): boolean {
+    return this.rules.alarms.length > 0;
+  }
+
   /** Alarms that the message raises, changes or clears are added to `emissions`: those before an error stay. @throws Error where a rule can not be judged */
   async process(message: Message, update: Update, emissions: Emission[]): Promise<void> {
-    if (!update || this.rules.alarms.length === 0) return;
+    if (!update || !this.hasRules) return;
     await this.load();
     const occasion: Occasion = { metadata: message.metadata, queueName: message.queueName, customerId: message.customerId };
     if (update.is === 'ended') this.ended(update.alarmType);
@@ -211,7 +215,10 @@ export class DeviceRules {
     // Only while there is something to clear does it count; a rule that does not count says without asking the store that it is not true.
     let judged = rule.spec.type === 'SIMPLE' ? judge(rule) : null;
     if (rule.spec.type === 'SIMPLE' && judged?.verdict !== 'true') return null;
-    const active = await this.active(ruled);
+    const originator = originatorOf(this.device);
+    const { alarms } = this.services;
+    const { alarmType } = ruled.alarm;
+    const active = alarms.hasNone(originator, alarmType) ? null : await alarms.active(originator, alarmType);
     if (!active) {
       this.setCount(rule, NOTHING);
       return null;
@@ -222,10 +229,6 @@ export class DeviceRules {
     if (judged.verdict === 'false') return null;
     for (const each of create) this.setCount(each, NOTHING);
     return clear(active, rule, this.values, this.context);
-  }
-
-  private active({ alarm }: RuledAlarm): Promise<Alarm | null> {
-    return this.services.alarms.active(originatorOf(this.device), alarm.alarmType);
   }
 
   private ended(alarmType: string): void {
