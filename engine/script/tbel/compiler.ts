@@ -50,6 +50,7 @@ function locate(source: string, { positions, spans }: Generated, message: string
   const span = spans[found];
   if (span === undefined) return { message: message.replaceAll('\u0001', '').replaceAll('\u0002', '') };
   const text = source.slice(span.start, Math.min(span.end, span.start + 200));
-  const shown = message.startsWith('\u0001') ? `${text}: ${message.slice(1)}` : message;
-  return { message: shown.replaceAll('\u0002', () => text), ...placeOf(source, span.start) };
+  const place = placeOf(source, span.start);
+  if (message.startsWith('\u0001')) return { message: `${text}: ${message.slice(1)}`, ...place };
+  return { message: message.endsWith('\u0002') ? message.slice(0, -1) + text : message, ...place };
 }

@@ -55,7 +55,7 @@ export default defineNode({
     tellFailureIfDeltaIsNegative: true,
     excludeZeroDeltas: false,
   },
-  upgrades: [(config) => ({ ...config, excludeZeroDeltas: false })],
+  upgrades: [(config) => ({ excludeZeroDeltas: false, ...config })],
   needs: ['telemetry', 'memory'],
   start({ config }) {
     if (isBlank(config.inputValueKey)) throw new Error('Input value key should be specified!');

@@ -6,6 +6,7 @@ import { fillPattern } from '#engine/pattern.ts';
 import { Config } from '#engine/schema.ts';
 import type { Point } from '#engine/store.ts';
 import { nullable, texts } from '../../shared/fields.ts';
+import { fillRequired } from '../../shared/required-pattern.ts';
 
 const UNITS: Record<string, number> = {
   NANOSECONDS: 1e-6,
@@ -62,11 +63,15 @@ export default defineNode({
   },
   upgrades: [
     (config) => {
-      if (config['fetchMode'] === 'ALL') return withChoices(config);
+      if ((config['fetchMode'] ?? null) === null) return config;
+      if (config['fetchMode'] === 'ALL') return withChoices(config, (value) => !value);
       const isFirst = config['fetchMode'] === 'FIRST';
       return { ...config, fetchMode: isFirst ? 'FIRST' : 'LAST', orderBy: isFirst ? 'ASC' : 'DESC', aggregation: 'NONE' };
     },
-    (config) => ({ limit: 1000, ...(config['fetchMode'] === 'ALL' ? withChoices(config) : config) }),
+    (config) => ({
+      ...(config['fetchMode'] === 'ALL' ? withChoices(config, (value) => (value ?? null) === null) : config),
+      limit: config['limit'] ?? 1000,
+    }),
   ],
   needs: ['telemetry', 'messages'],
   start({ config }) {
@@ -80,7 +85,7 @@ export default defineNode({
   async process(message, { config, telemetry, messages }) {
     const [startTs, endTs] = interval(message, config, messages.now());
     if (startTs > endTs) throw new Error('Interval start should be less than Interval end');
-    const keys = config.latestTsKeyNames!.filter((pattern) => pattern !== null).map((pattern) => fillPattern(pattern, message));
+    const keys = config.latestTsKeyNames!.map((pattern) => fillRequired(pattern, message));
     if (keys.some((key) => key.trim() === '')) throw new Error("Incorrect ReadTsKvQuery. Key can't be empty");
     const all = config.fetchMode === 'ALL';
     const found = await telemetry.history(message.originator, {
@@ -92,16 +97,20 @@ export default defineNode({
       order: all ? config.orderBy! : config.fetchMode === 'FIRST' ? 'ASC' : 'DESC',
     });
     const metadata: Record<string, string> = { ...message.metadata };
-    for (const [key, points] of found) if (points.length > 0) metadata[key] = all ? printed(points) : JSON.stringify(valueText(points[0]!.value));
+    for (const [key, points] of found) {
+      if (points.length === 0) continue;
+      // A key that is asked for twice is told twice, as in the original.
+      metadata[key] = all ? printed(keys.flatMap((asked) => (asked === key ? points : []))) : JSON.stringify(valueText(points[0]!.value));
+    }
     return { to: 'Success', message: withChanges(message, { metadata }) };
   },
 });
 
-/** What ALL needs and older files do not have. */
-const withChoices = (config: Record<string, unknown>): Record<string, unknown> => ({
+/** What ALL needs and older files do not have. @param isOpen says whether a value has to be chosen. */
+const withChoices = ({ orderBy, aggregation, ...config }: Record<string, unknown>, isOpen: (value: unknown) => boolean): Record<string, unknown> => ({
   ...config,
-  orderBy: config['orderBy'] || 'ASC',
-  aggregation: config['aggregation'] || 'NONE',
+  orderBy: isOpen(orderBy) ? 'ASC' : orderBy,
+  aggregation: isOpen(aggregation) ? 'NONE' : aggregation,
 });
 
 const printed = (points: readonly Point[]): string => printJson(points.map(({ ts, value }) => ({ ts, value: fromValue(value) })));

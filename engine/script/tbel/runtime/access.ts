@@ -3,7 +3,7 @@ import { dateMethods, newDate } from './dates.ts';
 import { everythingOf, Fields, isExact } from './json.ts';
 import { arrayMethods, itemsOf, listMethods, setMethods } from './lists.ts';
 import { ANSWERS, entryMethods, mapMethods } from './maps.ts';
-import { callMethod, intArg, type Methods, numberArg, textArg } from './methods.ts';
+import { callMethod, intArg, type Methods, numberArg, textArg, unresolvedMethod } from './methods.ts';
 import { statics, zeroOf } from './statics.ts';
 import { booleanMethods, charMethods, numberMethods, stringMethods } from './strings.ts';
 import { textOf } from './text.ts';
@@ -57,13 +57,14 @@ export function call(self: unknown, name: string, args: readonly unknown[]): unk
   if (self instanceof Rnd) return random(name, args);
   return callMethod(METHODS[kindOf(self)]!, self, name, args);
 }
-function random(name: string, [bound]: readonly unknown[]): unknown {
+function random(name: string, args: readonly unknown[]): unknown {
+  const [bound] = args;
   if (name === 'nextInt')
     return bound === undefined ? Math.floor(Math.random() * 4294967296) - 2147483648 : Math.floor(Math.random() * intArg(bound));
   if (name === 'nextDouble' || name === 'nextFloat') return name === 'nextFloat' ? flt(Math.random()) : dbl(Math.random());
   if (name === 'nextBoolean') return Math.random() < 0.5;
   if (name === 'nextLong') return lng(BigInt(Math.floor(Math.random() * 2 ** 53)));
-  return fault(`unable to resolve method: ${name}`);
+  return unresolvedMethod(name, args);
 }
 
 const unresolvable = (name: string): never => fault(`unresolvable property or identifier: ${name}`);

@@ -201,7 +201,11 @@ export function callLibrary(name: string, args: Args): unknown {
     if (args.length < row.min || args.length > row.max) return unresolvedMethod(name, args);
     return row.run(args);
   } catch (cause) {
-    if (cause instanceof TbelError) cause.inLibrary = true;
+    if (cause instanceof TbelError) {
+      cause.inLibrary = true;
+      // From here the place in the program is near, however deep the fault was.
+      Error.captureStackTrace(cause, callLibrary);
+    }
     throw cause;
   }
 }

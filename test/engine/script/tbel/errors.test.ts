@@ -1,8 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
-import fc from 'fast-check';
 import { openScriptEngine } from '#engine/script/pool.ts';
-import { compileTbel } from '#engine/script/tbel/compiler.ts';
 import type { Script, ScriptArgs } from '#engine/script.ts';
 
 const engine = openScriptEngine({ hosts: 1 });
@@ -48,24 +46,6 @@ for (const { name, body, message } of [
 ])
   test(`tbel refused: ${name}`, async () => assert.match((await engine.check(tbel(body)))!.message, message));
 
-for (const { name, body, reason } of [
-  { name: 'an endless loop', body: 'while (true) {}', reason: 'timeout' },
-  { name: 'recursion without an end', body: 'function f(a) { return f(a); } return f(1);', reason: /thrown|timeout/ },
-  { name: 'a text that grows', body: 'var s = "x"; while (true) { s = s + s + 1; }', reason: 'thrown' },
-  { name: 'a repeated text', body: 'return "x".repeat(50000000);', reason: 'thrown' },
-  { name: 'a list that contains itself', body: 'var l = []; l.add(l); return l;', reason: 'thrown' },
-  { name: 'names of the host', body: 'return constructor;', reason: 'thrown' },
-  { name: 'the constructor of a text', body: 'return "".constructor;', reason: 'thrown' },
-  { name: 'a class', body: 'return "".getClass();', reason: 'thrown' },
-])
-  test(`tbel hostile: ${name}`, async () => assert.match(((await result(body)) as { reason: string }).reason, new RegExp(reason)));
-
-test('tbel: keys named like properties of the language are keys', async () =>
-  assert.equal(
-    await result('var m = {}; m.__proto__ = 1; m.constructor = 2; m["toString"] = 3; return [m, {}.__proto__, {}.constructor];'),
-    '[{"__proto__":1,"constructor":2,"toString":3},null,null]',
-  ));
-
 for (const { name, kind, body, gives } of [
   { name: 'a log line of anything', kind: 'log', body: 'return {a: 1.0};', gives: { ok: true, json: '"{\\"a\\":1.0}"' } },
   {
@@ -82,74 +62,3 @@ for (const { name, kind, body, gives } of [
   },
 ] as const)
   test(`tbel result: ${name}`, async () => assert.deepEqual(await engine.run({ kind, language: 'TBEL', body }, [ARGS]), [gives]));
-
-// ---- no program hangs or crashes the compiler, and what it makes reaches its arguments and the runtime only ----
-
-const WORDS =
-  'var x y f payload msg if else for foreach while do until switch case default function def return break continue new int Math Integer or and in is contains instanceof isdef null true "s" \'t\' 1 2.5 0xFF 7L .? . , ; : ? ( ) [ ] { } + - * / % ** & | ^ << >>> == != < >= && || ! ~ = += ++ -- $ # ~= eval globalThis process constructor __proto__ \\ ` \u2028 ä'.split(
-    ' ',
-  );
-/** Strings away, generated code is made of our own names: `g$x`, `l1$x`, `f0$x`, temps, constants, operations and the language's words. */
-const OWN =
-  /^(?:[gf]\d*\$\w[\w$]*|[gf]\d*\$\$[\w$]*|l\d+\$[\w$]*|[tkbep]\d+|\d[\w.]*|function|operations|use|strict|const|let|return|if|else|for|of|while|do|break|continue|undefined|null|true|false|map|NaN|Infinity|[a-z]\w*)$/;
-const OPERATIONS = new Set(
-  'add asInt asLong at big bits bool call callLibrary callStatic cast clampedOp complement constant contains count create dbl div each eq field flt ge get gt intAdd intDiv intMul intSub isA isBlank isEmptyValue itemsOf le lng lt matchesRegex missing mod mul negate newArray pairs pow put putAt similarity soundsLike stop sub textOf function operations const let return if else for of while do break continue undefined null true false map n uses run'.split(
-    ' ',
-  ),
-);
-
-function foreignWords(code: string): string[] {
-  const bare = code.replaceAll(/"(?:\\.|[^"\\])*"|'use strict'/g, '""');
-  return (bare.match(/[A-Za-z_$][\w$]*/g) ?? []).filter((word) => !(OPERATIONS.has(word) || (/[$\d]/.test(word) && OWN.test(word))));
-}
-
-test('tbel: whatever a program is, the compiler ends, and its code names nothing of the host', () => {
-  const programs = fc.oneof(
-    fc.array(fc.constantFrom(...WORDS), { maxLength: 60 }).map((words) => words.join(' ')),
-    fc.string({ unit: 'binary', maxLength: 80 }),
-    fc
-      .tuple(fc.constantFrom(...WORDS), fc.constantFrom(...WORDS), fc.constantFrom(...WORDS))
-      .map(([a, b, c]) => `function f(x) { var y = ${a} ${b}; return {k: x ? ${c} : y}; } return f(payload) ${b} ${c};`),
-  );
-  let compiledCount = 0;
-  fc.assert(
-    fc.property(programs, (program) => {
-      const begin = performance.now();
-      const compiled = compileTbel(program, ['payload']);
-      assert.ok(performance.now() - begin < 2000);
-      if (!compiled.ok) return;
-      compiledCount++;
-      new Function(`return ${compiled.code}`);
-      assert.deepEqual(foreignWords(compiled.code), [], compiled.code);
-    }),
-    // Found once by chance; and the same programs every time.
-    { numRuns: 4000, seed: 1_429_469_751, examples: [['~ 2.5'], ['return ~ 2.5;']] },
-  );
-  assert.ok(compiledCount > 50);
-});
-
-test('tbel: 50,000 characters of anything compile or fail in a moment', () => {
-  for (const piece of [
-    'a+',
-    'a&&',
-    '!',
-    '(',
-    '[',
-    '{a:',
-    'if(a){}else ',
-    'x.y',
-    'a?b:',
-    'f(',
-    '1 ** ',
-    'var x = f() ',
-    'case 1: ',
-    '- ',
-    'a = ',
-    '"',
-    '/*',
-  ]) {
-    const begin = performance.now();
-    compileTbel(piece.repeat(50_000 / piece.length), []);
-    assert.ok(performance.now() - begin < 3000, piece);
-  }
-});

@@ -57,8 +57,14 @@ for (const { name, config, data = { end: 4000 }, metadata = { start: '1000' }, t
     to: { t: '[{"ts":3000,"value":21.0},{"ts":2000,"value":23}]' },
   },
   {
+    name: 'all, a key twice',
+    config: { latestTsKeyNames: ['b', 't', 'b'], fetchMode: 'ALL', limit: 2 },
+    to: { b: '[{"ts":1500,"value":true},{"ts":1500,"value":true}]', t: '[{"ts":1000,"value":22.4},{"ts":2000,"value":23}]' },
+  },
+  { name: 'a key that is null', config: { latestTsKeyNames: ['t', null] }, to: 'Failed to process pattern!' },
+  {
     name: 'keys are patterns',
-    config: { latestTsKeyNames: ['${k}', '$[m]', null] },
+    config: { latestTsKeyNames: ['${k}', '$[m]'] },
     data: { end: 4000, m: 's' },
     metadata: { start: '1', k: 't' },
     to: { t: '"22.4"', s: '"a \\"q\\""' },
