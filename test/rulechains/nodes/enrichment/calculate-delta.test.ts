@@ -146,12 +146,6 @@ for (const { value, error } of [
     assert.deepEqual(given.did, []);
   });
 
-for (const [old, excludeZeroDeltas] of [
-  [{}, false],
-  [{ excludeZeroDeltas: true }, true],
-] as const)
-  test(`calculate delta: ${JSON.stringify(old)} of version 0`, () => assert.deepEqual(calculateDelta.upgrades![0]!(old), { excludeZeroDeltas }));
-
 for (const { more, reason } of [
   { more: { inputValueKey: '' }, reason: 'Input value key should be specified!' },
   { more: { outputValueKey: ' ' }, reason: 'Output value key should be specified!' },
