@@ -8,14 +8,16 @@ const SUPPORTED: ReadonlySet<string> = new Set(['TENANT', 'CUSTOMER', 'USER', 'A
 export async function entityFields({ entityType, id }: EntityRef, entities: Pick<Services['entities'], 'find'>): Promise<Record<string, unknown>> {
   if (!SUPPORTED.has(entityType)) throw new Error(`Unexpected originator EntityType: ${entityType}`);
   const doc = await entities.find({ entityType, id });
-  if (!doc) throw new Error(`${entityType} ${id} was not found!`);
-  return entityJson(doc);
+  if (!doc) throw new Error('Entity not found!');
+  const fields = entityJson(doc);
+  // The original's tenant is its own tenant; REST does not tell.
+  return entityType === 'TENANT' ? { ...fields, tenantId: { entityType, id } } : fields;
 }
 
-/** undefined: there is no such property. An id is its UUID, and nothing is inside it. */
+/** undefined: there is no such property. An id is its UUID, and nothing is inside it. Dots at the end of the path mean nothing. */
 export function fieldText(entity: Record<string, unknown>, path: string): string | null | undefined {
   let at: unknown = entity;
-  for (const step of path.split('.')) {
+  for (const step of path.replace(/\.+$/, '').split('.')) {
     if (!isRecord(at) || isId(at) || !Object.hasOwn(at, step)) return undefined;
     at = at[step];
   }

@@ -2,10 +2,10 @@ import { Type } from 'typebox';
 import { fromValue, type Json } from '#engine/json.ts';
 import type { AttributeScope, EntityRef, Message } from '#engine/message.ts';
 import type { Emission } from '#engine/node.ts';
-import { fillPattern } from '#engine/pattern.ts';
 import type { Services } from '#engine/services.ts';
 import { enriched, type FetchTo, toFetchTo } from './enrich.ts';
 import { fetchTo, texts } from './fields.ts';
+import { fillRequired } from './required-pattern.ts';
 
 /** Attributes of all scopes and latest telemetry of one entity, put into the message: what "originator attributes" and "related device attributes" share. */
 
@@ -58,39 +58,44 @@ export async function fetchAttributes(
 ): Promise<Emission> {
   const found: [key: string, value: Json][] = [];
   let absent = '';
-  const note = (group: string, keys: readonly string[], has: (key: string) => boolean): void => {
-    const missing = keys.filter((key) => !has(key));
-    if (missing.length > 0) absent += `\t[${group}]:[${missing.join(', ')}]\n`;
+  const note = (group: string, missing: readonly string[]): void => {
+    absent += `\t[${group}]:[${missing.join(', ')}]\n`;
   };
   for (const [scope, prefix, field] of SCOPES) {
     const keys = filled(config[field], message);
     if (keys.length === 0) continue;
     checkAttributeKeys(keys);
-    const values = new Map((await attributes.find(entity, scope, keys)).map(({ key, value }) => [key, value]));
+    const values = new Map((await attributes.find(entity, scope, [...new Set(keys)])).map(({ key, value }) => [key, value]));
     for (const [key, value] of values) found.push([prefix + key, fromValue(value)]);
-    note(scope, keys, (key) => values.has(key));
+    // A name that is there twice counts as one too few, as in the original.
+    if (values.size < keys.length) {
+      note(
+        scope,
+        keys.filter((key) => !values.has(key)),
+      );
+    }
   }
   const keys = filled(config.latestTsKeyNames, message);
   if (keys.length > 0) {
     checkTelemetryKeys(keys);
-    const points = await telemetry.latest(entity, keys);
+    const points = await telemetry.latest(entity, [...new Set(keys)]);
     for (const [key, { ts, value }] of points) found.push([key, config.getLatestValueWithTs ? { ts, value: fromValue(value) } : fromValue(value)]);
-    note('LATEST_TS', keys, (key) => points.has(key));
+    const missing = keys.filter((key) => !points.has(key));
+    if (missing.length > 0) note('LATEST_TS', missing);
   }
   const result = enriched(message, config.fetchTo as FetchTo, found);
   if (absent === '' || !config.tellFailureIfAbsent) return { to: 'Success', message: result };
   return { to: 'Failure', message: result, error: `The following attribute/telemetry keys is not present in the DB: \n${absent}` };
 }
 
-/** @throws Error where one is blank: the whole read is refused. */
+/** @throws Error where one is empty: the whole read is refused. */
 export function checkAttributeKeys(keys: readonly string[]): void {
-  if (keys.some((key) => key.trim() === '')) throw new Error('Incorrect attribute key');
+  if (keys.includes('')) throw new Error('Incorrect attribute key');
 }
 
 export function checkTelemetryKeys(keys: readonly string[]): void {
   if (keys.includes('')) throw new Error('Incorrect key');
 }
 
-const filled = (patterns: readonly (string | null)[] | null, message: Message): string[] => [
-  ...new Set((patterns ?? []).filter((pattern) => pattern !== null).map((pattern) => fillPattern(pattern, message))),
-];
+const filled = (patterns: readonly (string | null)[] | null, message: Message): string[] =>
+  (patterns ?? []).map((pattern) => fillRequired(pattern, message));

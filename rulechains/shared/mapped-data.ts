@@ -7,6 +7,7 @@ import { checkFetchTo, enriched, type FetchTo } from './enrich.ts';
 import { entityFields, fieldText } from './entity-fields.ts';
 import { checkAttributeKeys, checkTelemetryKeys } from './fetch-attributes.ts';
 import { fetchTo, nullable } from './fields.ts';
+import { fillRequired } from './required-pattern.ts';
 
 /** Server attributes, latest telemetry or fields of one entity, under other names in the message: customer and tenant attributes, related entity data. */
 
@@ -35,6 +36,8 @@ interface Mapped {
 /** For `start`. @throws Error when the configuration can not be used. */
 export function checkMapped({ fetchTo, dataToFetch, dataMapping }: Mapped, allowed: readonly string[]): void {
   checkMapping(dataMapping);
+  if (dataToFetch === null && allowed.includes('FIELDS'))
+    throw new Error(`DataToFetch property cannot be null! Supported values are: [${allowed.join(', ')}]`);
   if (dataToFetch === null || !allowed.includes(dataToFetch)) {
     const names = `${allowed.slice(0, -1).join(', ')} and ${allowed.at(-1)}`;
     throw new Error(`DataToFetch property has invalid value: ${dataToFetch}. Only ${names} values supported!`);
@@ -76,10 +79,10 @@ async function mapped(
     const fields = await entityFields(entity, entities);
     return pairs.flatMap(([path, target]): [string, Json][] => {
       const text = fieldText(fields, path);
-      return text === undefined || text === null ? [] : [[fillPattern(target ?? '', message), text]];
+      return text ? [[fillRequired(target, message), text]] : [];
     });
   }
-  const targets = new Map(pairs.map(([source, target]) => [fillPattern(source, message), fillPattern(target ?? '', message)]));
+  const targets = new Map(pairs.map(([source, target]) => [fillPattern(source, message), fillRequired(target, message)]));
   const keys = [...targets.keys()];
   if (dataToFetch === 'ATTRIBUTES') {
     checkAttributeKeys(keys);

@@ -1,12 +1,12 @@
 import { Type } from 'typebox';
 import type { Json } from '#engine/json.ts';
 import { defineNode } from '#engine/node.ts';
-import { fillPattern } from '#engine/pattern.ts';
 import { Config } from '#engine/schema.ts';
 import { checkFetchTo, checkTarget, enriched, type FetchTo } from '../../shared/enrich.ts';
 import { entityFields, fieldText } from '../../shared/entity-fields.ts';
 import { fetchTo } from '../../shared/fields.ts';
 import { checkMapping, mappingField } from '../../shared/mapped-data.ts';
+import { fillRequired } from '../../shared/required-pattern.ts';
 
 /** Reads the entity as REST shows it. A property that it does not have is never written; one that is null is the text `null` (rule-nodes §7 row 8). */
 export default defineNode({
@@ -21,7 +21,10 @@ export default defineNode({
     dataMapping: mappingField('Property of the originator (dotted path) → key in the message (pattern).', [
       { name: 'deviceName', 'additionalInfo.description': 'about' },
     ]),
-    ignoreNullStrings: Type.Boolean({ title: 'Skip empty fields', description: 'Off: a property that is null is added as the text null.' }),
+    ignoreNullStrings: Type.Boolean({
+      title: 'Skip empty fields',
+      description: 'Off: a property that is empty is added, one that is null as the text null.',
+    }),
   }),
   defaults: { fetchTo: 'METADATA', dataMapping: { name: 'originatorName', type: 'originatorType' }, ignoreNullStrings: false },
   upgrades: [
@@ -41,8 +44,8 @@ export default defineNode({
     const found: [string, Json][] = [];
     for (const [path, target] of Object.entries(config.dataMapping!)) {
       const text = fieldText(entity, path);
-      if (text === undefined || (text === null && config.ignoreNullStrings)) continue;
-      found.push([fillPattern(target ?? '', message), String(text)]);
+      if (text === undefined || (!text && config.ignoreNullStrings)) continue;
+      found.push([fillRequired(target, message), String(text)]);
     }
     return { to: 'Success', message: enriched(message, config.fetchTo as FetchTo, found) };
   },

@@ -11,7 +11,10 @@ import { DEVICE, message, TENANT } from '#test/support/message.ts';
 import { run, services, start } from '#test/support/services.ts';
 
 const CUSTOMER = 'cccccccc-0000-1000-8000-000000000001';
-const hall = newAsset({ tenantId: TENANT, name: 'Hall', type: 'hall', profileId: 'p', additionalInfo: { description: 'north' } }, 1_700_000_000_000);
+const hall = newAsset(
+  { tenantId: TENANT, name: 'Hall', type: 'hall', profileId: 'p', additionalInfo: { description: 'north', floor: '' } },
+  1_700_000_000_000,
+);
 const board = newDoc({ collection: 'DASHBOARD', tenantId: TENANT, name: 'Board', body: {} }, 1_700_000_000_000);
 const user = newDoc({ collection: 'USER', tenantId: TENANT, name: 'u@example.org', body: {} }, 1_700_000_000_000);
 const asset = { entityType: 'ASSET', id: hall.id } as const;
@@ -72,7 +75,17 @@ for (const node of [customerAttributes, tenantAttributes, relatedEntityData] as 
       to: { to: 'Success', metadata: { src: 'limit', dst: 'l', x_l: '30.0', b: '9007199254740993' } },
     },
     {
-      name: 'a blank attribute',
+      name: 'a blank attribute is one',
+      config: { dataMapping: { ' ': 'x', limit: 'l' } },
+      to: { to: 'Success', metadata: { l: '30.0' } },
+    },
+    {
+      name: 'a target that is null',
+      config: { dataMapping: { limit: null } },
+      to: { to: 'Failure', error: 'Failed to process pattern!' },
+    },
+    {
+      name: 'an empty attribute',
       config: { dataMapping: { '${k}': 'x' } },
       metadata: { k: '' },
       to: { to: 'Failure', error: 'Incorrect attribute key' },
@@ -101,9 +114,16 @@ for (const { name, originator, to } of [
 
 for (const { name, related, config, to } of [
   {
-    name: 'fields, as text; what is null or no field is left out',
-    config: { dataMapping: { name: 'nm', label: 'lb', id: 'i', 'additionalInfo.description': 'd', zzz: 'z', createdTime: 'c' } },
+    name: 'fields, as text; what is null, empty or no field is left out',
+    config: {
+      dataMapping: { name: 'nm', label: 'lb', 'additionalInfo.floor': 'f', id: 'i', 'additionalInfo.description': 'd', zzz: 'z', createdTime: 'c' },
+    },
     to: { to: 'Success', metadata: { nm: 'Hall', i: hall.id, d: 'north', c: '1700000000000' } },
+  },
+  {
+    name: 'a field whose target is null',
+    config: { dataMapping: { name: null } },
+    to: { to: 'Failure', error: 'Failed to process pattern!' },
   },
   {
     name: 'fields to data; the source is no pattern, the key is',
@@ -126,7 +146,7 @@ for (const { name, related, config, to } of [
     name: 'fields of what is gone',
     related: [{ entityType: 'ASSET', id: 'x' }],
     config: { dataMapping: { name: 'nm' } },
-    to: { to: 'Failure', error: 'ASSET x was not found!' },
+    to: { to: 'Failure', error: 'Entity not found!' },
   },
   {
     name: 'nothing related',
@@ -187,7 +207,7 @@ for (const { node, config, reason } of [
   {
     node: relatedEntityData,
     config: { dataToFetch: null },
-    reason: 'DataToFetch property has invalid value: null. Only ATTRIBUTES, LATEST_TELEMETRY and FIELDS values supported!',
+    reason: 'DataToFetch property cannot be null! Supported values are: [ATTRIBUTES, LATEST_TELEMETRY, FIELDS]',
   },
   { node: relatedEntityData, config: { fetchTo: null }, reason: "FetchTo option can't be null! Allowed values: [DATA, METADATA]" },
 ] as { node: AnyNode; config: Record<string, unknown>; reason: string }[])

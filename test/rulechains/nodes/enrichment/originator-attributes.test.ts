@@ -93,7 +93,27 @@ for (const { name, config, data = { a: 1 }, metadata = {}, to } of [
     config: { serverAttributeNames: [' limit '] },
     to: { to: 'Failure', error: 'The following attribute/telemetry keys is not present in the DB: \n\t[SERVER_SCOPE]:[ limit ]\n', metadata: {} },
   },
-  { name: 'a blank name', config: { serverAttributeNames: ['${k}'] }, metadata: { k: '' }, to: { to: 'Failure', error: 'Incorrect attribute key' } },
+  { name: 'an empty name', config: { serverAttributeNames: ['${k}'] }, metadata: { k: '' }, to: { to: 'Failure', error: 'Incorrect attribute key' } },
+  {
+    name: 'a blank name is one',
+    config: { serverAttributeNames: [' '] },
+    to: { to: 'Failure', error: 'The following attribute/telemetry keys is not present in the DB: \n\t[SERVER_SCOPE]:[ ]\n', metadata: {} },
+  },
+  { name: 'a name that is null', config: { serverAttributeNames: ['limit', null] }, to: { to: 'Failure', error: 'Failed to process pattern!' } },
+  {
+    name: 'names twice',
+    config: {
+      clientAttributeNames: ['x', 'x'],
+      serverAttributeNames: ['limit', 'limit'],
+      latestTsKeyNames: ['temperature', 'temperature', 'y', 'y'],
+    },
+    to: {
+      to: 'Failure',
+      error:
+        'The following attribute/telemetry keys is not present in the DB: \n\t[CLIENT_SCOPE]:[x, x]\n\t[SERVER_SCOPE]:[]\n\t[LATEST_TS]:[y, y]\n',
+      metadata: { ss_limit: '42.5', temperature: '22.5' },
+    },
+  },
   {
     name: 'data that is no object',
     config: { fetchTo: 'DATA', serverAttributeNames: ['limit'] },

@@ -9,7 +9,7 @@ import { run, services, start } from '#test/support/services.ts';
 
 const PROFILE = 'cccccccc-0000-1000-8000-000000000001';
 const { device } = newDevice(
-  { tenantId: TENANT, name: 'Valve', type: 'valve', profileId: PROFILE, additionalInfo: { description: 'north', gateway: true } },
+  { tenantId: TENANT, name: 'Valve', type: 'valve', profileId: PROFILE, additionalInfo: { description: 'north', gateway: true, floor: '' } },
   1_700_000_000_000,
 );
 const customer = newCustomer(TENANT, 'Plant', 1_700_000_000_000, { country: 'Spain' });
@@ -51,14 +51,21 @@ for (const { name, doc = device, config, data = {}, to } of [
         additionalInfo: 'all',
       },
     },
-    to: { to: 'Success', metadata: { c: 'north', g: 'true', d: 'DEFAULT', all: '{"description":"north","gateway":true}' } },
+    to: { to: 'Success', metadata: { c: 'north', g: 'true', d: 'DEFAULT', all: '{"description":"north","gateway":true,"floor":""}' } },
   },
   {
     name: 'empty fields may be skipped',
-    config: { dataMapping: { label: 'lb', name: 'nm' }, ignoreNullStrings: true, fetchTo: 'DATA' },
+    config: { dataMapping: { label: 'lb', 'additionalInfo.floor': 'f', name: 'nm' }, ignoreNullStrings: true, fetchTo: 'DATA' },
     data: { a: 1 },
     to: { to: 'Success', data: '{"a":1,"nm":"Valve"}' },
   },
+  { name: 'or added', config: { dataMapping: { 'additionalInfo.floor': 'f' } }, to: { to: 'Success', metadata: { f: '' } } },
+  {
+    name: 'dots at the end of a path, and at its start',
+    config: { dataMapping: { 'name.': 'a', 'additionalInfo.description..': 'b', '.name': 'c', 'name.x': 'd' } },
+    to: { to: 'Success', metadata: { a: 'Valve', b: 'north' } },
+  },
+  { name: 'a key that is null', config: { dataMapping: { name: null } }, to: { to: 'Failure', error: /^Failed to process pattern!$/ } },
   { name: 'the key is a pattern', config: { dataMapping: { name: 'x_$[k]' } }, data: { k: 'y' }, to: { to: 'Success', metadata: { x_y: 'Valve' } } },
   {
     name: 'a customer',
@@ -94,8 +101,8 @@ for (const { name, doc = device, config, data = {}, to } of [
   {
     name: 'the tenant',
     doc: tenant,
-    config: { dataMapping: { name: 'n', title: 't', region: 'r', country: 'c' } },
-    to: { to: 'Success', metadata: { n: 'Tenant', t: 'Tenant', r: 'Global', c: 'null' } },
+    config: { dataMapping: { name: 'n', title: 't', region: 'r', country: 'c', tenantId: 'i' } },
+    to: { to: 'Success', metadata: { n: 'Tenant', t: 'Tenant', r: 'Global', c: 'null', i: TENANT } },
   },
   { name: 'data that is no object', config: { fetchTo: 'DATA' }, data: 'text', to: { to: 'Failure', error: /./ } },
 ])
@@ -110,7 +117,7 @@ test('originator fields: an originator without fields', async () => {
   const outcomes = await run(originatorFields, [message({ originator: { entityType: 'RULE_NODE', id: 'x' } }), message()]);
   assert.deepEqual(outcomes, [
     { to: 'Failure', error: 'Unexpected originator EntityType: RULE_NODE' },
-    { to: 'Failure', error: `DEVICE ${message().originator.id} was not found!` },
+    { to: 'Failure', error: 'Entity not found!' },
   ]);
 });
 

@@ -51,8 +51,8 @@ for (const { name, config = {}, data = { a: 1 }, found, to } of [
     },
   },
   {
-    name: 'a blank attribute',
-    config: { serverAttributeNames: [' '], deviceRelationsQuery: query },
+    name: 'a empty attribute',
+    config: { serverAttributeNames: [''], deviceRelationsQuery: query },
     to: { to: 'Failure', error: 'Incorrect attribute key' },
   },
   { name: 'a blank telemetry key', config: { latestTsKeyNames: [''], deviceRelationsQuery: query }, to: { to: 'Failure', error: 'Incorrect key' } },
