@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -40,6 +40,24 @@ FAILED broken/cases/throws.json
 3 passed, 4 failed, 0 skipped
 `,
   });
+});
+
+test('TBEL: decoders and encoders of devices, each case worked out from the documentation', async () => {
+  assert.deepEqual(await run(join(import.meta.dirname, 'tbel-converters')), { code: 0, output: '56 passed, 0 failed, 0 skipped\n' });
+});
+
+test('TBEL: what ThingsBoard would refuse or do otherwise is told with its place, and fails nothing', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'fieldbridge-'));
+  try {
+    mkdirSync(join(folder, 'lamp', 'cases'), { recursive: true });
+    writeFileSync(join(folder, 'lamp', 'uplink.tbel'), 'var n = 0;\nfor (;;) {\n  n = n + payload[0];\n  if (n > 4) { return {n: n}; }\n}\n');
+    writeFileSync(join(folder, 'lamp', 'cases', 'two.json'), '{"payload": "02", "result": {"n": 6}}');
+    const message = "'for (;;)' is refused by the original engine";
+    assert.deepEqual(await run(folder), { code: 0, output: `hint ${join('lamp', 'uplink.tbel')}:2:1: ${message}\n1 passed, 0 failed, 0 skipped\n` });
+    assert.deepEqual(JSON.parse((await run(folder, true)).output).hints, [{ name: join('lamp', 'uplink.tbel'), message, line: 2, column: 1 }]);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
 });
 
 test('--json gives the same as one value', async () => {
