@@ -1,5 +1,4 @@
 import { hostname } from 'node:os';
-import { setFlagsFromString } from 'node:v8';
 import { type Logger, pino } from 'pino';
 import { createChains } from '#actors/chains.ts';
 import { createDevices } from '#actors/devices.ts';
@@ -36,9 +35,6 @@ import { openGround, openSegments } from './start/backend.ts';
 import { callAs } from './start/call-as.ts';
 import { announce } from './start/ready.ts';
 import { refusalText } from './start/refusal.ts';
-
-// On a machine with much memory V8 lets the heap grow to several times what is in use before it looks; half of it more is enough, and costs no measurable time.
-setFlagsFromString('--heap-growing-percent=50');
 
 const MAX_UPLINK_BYTES = 10 * 1024 * 1024;
 
