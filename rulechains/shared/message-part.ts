@@ -2,7 +2,7 @@ import { Type } from 'typebox';
 import { type FieldText, nullable, texts } from './fields.ts';
 import { type WholeMatch, wholeMatch } from './java-pattern.ts';
 
-/** What "copy key-value pairs" and "delete key-value pairs" share: a part of the message, and keys by patterns. */
+/** What "copy key-value pairs", "delete key-value pairs" and "rename keys" share: a part of the message, and keys by patterns. */
 
 export type MessagePart = 'DATA' | 'METADATA';
 
@@ -14,18 +14,20 @@ export const keyPatterns = texts({
   examples: [['temperature', '.*Key$']],
 });
 
-/** Configurations before version 2 called the part by another name, first as a flag. @param newKey its name today. @param oldKey that of version 1. */
+/**
+ * Configurations before version 2 called the part by another name, first as a flag. Without it, or with another value, they can not be upgraded.
+ * @param newKey its name today. @param oldKey that of version 1.
+ */
 export function partUpgrades(newKey: string, oldKey: string): ((config: Record<string, unknown>) => Record<string, unknown>)[] {
   return [
     ({ fromMetadata, ...config }) => {
-      if (fromMetadata === undefined) return config;
-      if (typeof fromMetadata !== 'boolean') throw new Error('Property fromMetadata must be true or false!');
-      return { ...config, [newKey]: fromMetadata ? 'METADATA' : 'DATA' };
+      if (String(fromMetadata) !== 'true' && String(fromMetadata) !== 'false') throw new Error('Property fromMetadata must be true or false!');
+      return { ...config, [newKey]: String(fromMetadata) === 'true' ? 'METADATA' : 'DATA' };
     },
     (config) => {
       if (newKey in config) return config;
       const { [oldKey]: part, ...rest } = config;
-      if (part === undefined) throw new Error(`Property to update: '${oldKey}' does not exist in the configuration!`);
+      if (part !== 'DATA' && part !== 'METADATA') throw new Error(`Property ${oldKey} must be DATA or METADATA!`);
       return { ...rest, [newKey]: part };
     },
   ];

@@ -78,7 +78,6 @@ for (const { type, from = 0, old, upgraded } of [
     old: { fromMetadata: true, renameKeysMapping: { a: 'b' } },
     upgraded: { renameIn: 'METADATA', renameKeysMapping: { a: 'b' } },
   },
-  { type: 'transform.TbRenameKeysNode', old: { renameKeysMapping: { a: 'b' } }, upgraded: { renameKeysMapping: { a: 'b' } } },
   {
     type: 'transform.TbRenameKeysNode',
     from: 1,

@@ -1,6 +1,6 @@
 import { type Static, Type } from 'typebox';
 import { entityLabel, entityRef } from '#engine/entities.ts';
-import { ENTITY_TYPES, type EntityRef, type EntityType, type Message, withChanges } from '#engine/message.ts';
+import { type EntityRef, type EntityType, type Message, withChanges } from '#engine/message.ts';
 import { defineNode, type NodeContext } from '#engine/node.ts';
 import { fillPattern } from '#engine/pattern.ts';
 import { Config } from '#engine/schema.ts';
@@ -8,7 +8,7 @@ import { DEFAULT_RELATIONS_QUERY, nullable, relationsQuery } from '../../shared/
 import { toRelationsQuery } from '../../shared/relations.ts';
 
 const SOURCES = ['CUSTOMER', 'TENANT', 'RELATED', 'ALARM_ORIGINATOR', 'ENTITY'] as const;
-const BY_NAME: ReadonlySet<string> = new Set(['DEVICE', 'ASSET', 'ENTITY_VIEW', 'EDGE', 'USER']);
+const BY_NAME: readonly string[] = ['DEVICE', 'ASSET', 'ENTITY_VIEW', 'EDGE', 'USER'];
 
 const NewOriginator = Config({
   originatorSource: nullable(Type.Enum([...SOURCES]), {
@@ -16,9 +16,11 @@ const NewOriginator = Config({
     description: 'Customer or tenant of the originator, a related entity, the originator of the alarm, or an entity by its name.',
   }),
   relationsQuery: relationsQuery({ title: 'Relations', description: 'Where the related entity is looked for; the first one found is taken.' }),
-  entityType: nullable(Type.Enum([...ENTITY_TYPES]), {
+  // No enum: of other sources it does not matter what stands here.
+  entityType: nullable(Type.String(), {
     title: 'Entity type',
     description: 'Of the entity by name: DEVICE, ASSET, ENTITY_VIEW, EDGE or USER.',
+    examples: BY_NAME,
   }),
   entityNamePattern: nullable(Type.String(), { title: 'Entity name', description: 'Pattern; a user is named by e-mail.' }),
 });
@@ -41,9 +43,8 @@ export default defineNode({
     }
     if (config.originatorSource !== 'ENTITY') return;
     if (config.entityType === null) throw new Error("Entity type should be specified if 'Entity by name pattern' source is selected.");
-    if (!BY_NAME.has(config.entityType)) throw new Error(`Unsupported entity type: ${config.entityType}`);
-    if ((config.entityNamePattern ?? '').trim() === '')
-      throw new Error("Name pattern should be specified if 'Entity by name pattern' source is selected.");
+    if (!config.entityNamePattern) throw new Error("Name pattern should be specified if 'Entity by name pattern' source is selected.");
+    if (!BY_NAME.includes(config.entityType)) throw new Error(`Unexpected entity type ${config.entityType}`);
   },
   async process(message, context) {
     const originator = await newOriginator(message, context);

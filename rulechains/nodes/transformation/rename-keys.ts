@@ -4,6 +4,7 @@ import { withChanges } from '#engine/message.ts';
 import { defineNode } from '#engine/node.ts';
 import { Config } from '#engine/schema.ts';
 import { nullable } from '../../shared/fields.ts';
+import { messagePart, partUpgrades } from '../../shared/message-part.ts';
 
 /** One after the other, in the order of the mapping: {a→b, b→a} leaves only a. A key renamed to itself is gone. */
 export default defineNode({
@@ -14,10 +15,7 @@ export default defineNode({
   summary: 'Renames keys of the message data or metadata.',
   relations: ['Success'],
   config: Config({
-    renameIn: nullable(Type.Enum(['DATA', 'METADATA']), {
-      title: 'Rename in',
-      description: 'Message data (an object, else it stays as it is) or metadata.',
-    }),
+    renameIn: messagePart({ title: 'Rename in', description: 'Message data (an object, else it stays as it is) or metadata.' }),
     renameKeysMapping: nullable(Type.Record(Type.String(), Type.Union([Type.String(), Type.Null()])), {
       title: 'Names',
       description: 'Present key → new key, both literally.',
@@ -25,17 +23,7 @@ export default defineNode({
     }),
   }),
   defaults: { renameIn: 'DATA', renameKeysMapping: { temperatureCelsius: 'temperature' } },
-  upgrades: [
-    ({ fromMetadata, ...config }) => {
-      if (fromMetadata === undefined) return config;
-      if (typeof fromMetadata !== 'boolean') throw new Error('Property fromMetadata must be true or false!');
-      return { ...config, renameIn: fromMetadata ? 'METADATA' : 'DATA' };
-    },
-    ({ fromMetadata, ...config }) => {
-      if (fromMetadata === undefined) return config;
-      return 'renameIn' in config ? { ...config, fromMetadata } : { ...config, renameIn: fromMetadata };
-    },
-  ],
+  upgrades: partUpgrades('renameIn', 'fromMetadata'),
   start({ config }) {
     if (config.renameIn === null) throw new Error("RenameIn can't be null! Allowed values: [DATA, METADATA]");
     if (Object.keys(config.renameKeysMapping ?? {}).length === 0) throw new Error('At least one mapping entry should be specified!');
@@ -58,8 +46,9 @@ function renamed<T>(object: Readonly<Record<string, T>>, names: readonly (readon
   let isChanged = false;
   for (const [from, to] of names) {
     if (!entries.has(from)) continue;
+    if (to === null) throw new Error(`The new name of '${from}' is not set!`);
     const value = entries.get(from)!;
-    entries.set(to ?? '', value);
+    entries.set(to, value);
     entries.delete(from);
     isChanged = true;
   }

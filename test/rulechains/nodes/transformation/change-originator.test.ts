@@ -84,6 +84,11 @@ for (const { name, config, originator = device, metadata = {}, to } of [
     ]);
   });
 
+test('change originator: an entity type that is not needed may be any text', async () => {
+  const config = { originatorSource: 'TENANT', entityType: 'ROCKET' };
+  assert.deepEqual(await run(changeOriginator, [message()], { config }), [{ to: 'Success', originator: { entityType: 'TENANT', id: TENANT } }]);
+});
+
 test('change originator: the relation search gets the query, nulls read as Java does', async () => {
   const given = world();
   const relationsQuery = { direction: 'TO', maxLevel: 2, filters: [{ relationType: 'Manages', entityTypes: ['ASSET'] }] };
@@ -110,6 +115,11 @@ for (const { config, reason } of [
     config: { originatorSource: 'ENTITY', entityNamePattern: 'x' },
     reason: "Entity type should be specified if 'Entity by name pattern' source is selected.",
   },
-  { config: { originatorSource: 'ENTITY', entityType: 'ALARM', entityNamePattern: 'x' }, reason: 'Unsupported entity type: ALARM' },
+  {
+    config: { originatorSource: 'ENTITY', entityType: 'ALARM', entityNamePattern: null },
+    reason: "Name pattern should be specified if 'Entity by name pattern' source is selected.",
+  },
+  { config: { originatorSource: 'ENTITY', entityType: 'ALARM', entityNamePattern: 'x' }, reason: 'Unexpected entity type ALARM' },
+  { config: { originatorSource: 'ENTITY', entityType: 'ROCKET', entityNamePattern: 'x' }, reason: 'Unexpected entity type ROCKET' },
 ])
   test(`change originator: unusable with ${JSON.stringify(config)}`, () => assert.rejects(start(changeOriginator, { config }), { message: reason }));

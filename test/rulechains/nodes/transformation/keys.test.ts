@@ -108,7 +108,8 @@ for (const node of [copyKeys, deleteKeys]) {
   for (const { from, old, upgraded } of [
     { from: 0, old: { fromMetadata: true, keys: ['a'] }, upgraded: { [part!]: 'METADATA', keys: ['a'] } },
     { from: 0, old: { fromMetadata: false, keys: [] }, upgraded: { [part!]: 'DATA', keys: [] } },
-    { from: 0, old: { [part!]: 'METADATA', keys: ['a'] }, upgraded: { [part!]: 'METADATA', keys: ['a'] } },
+    { from: 0, old: { fromMetadata: 'true' }, upgraded: { [part!]: 'METADATA' } },
+    { from: 1, old: { [part!]: null, keys: ['a'] }, upgraded: { [part!]: null, keys: ['a'] } },
     { from: 1, old: { [oldKey!]: 'METADATA', keys: ['a'] }, upgraded: { [part!]: 'METADATA', keys: ['a'] } },
     { from: 1, old: { [oldKey!]: 'METADATA', [part!]: 'DATA' }, upgraded: { [oldKey!]: 'METADATA', [part!]: 'DATA' } },
   ])
@@ -119,7 +120,11 @@ for (const node of [copyKeys, deleteKeys]) {
       ));
   for (const { from, old } of [
     { from: 0, old: { fromMetadata: 'METADATA' } },
+    { from: 0, old: { fromMetadata: null } },
+    { from: 0, old: { [part!]: 'METADATA', keys: ['a'] } },
     { from: 1, old: { keys: ['a'] } },
+    { from: 1, old: { [oldKey!]: true } },
+    { from: 1, old: { [oldKey!]: null } },
   ])
     test(`${name}: ${JSON.stringify(old)} of version ${from} can not be upgraded`, () => assert.throws(() => node.upgrades![from]!(old)));
 }

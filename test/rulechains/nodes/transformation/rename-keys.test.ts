@@ -21,6 +21,19 @@ for (const { name, config, data = '{}', metadata = {}, to } of [
     data: '{"z": 1, "a": 1.0, "big":12345678901234567890, "e":1e3, "n":-0.0, "d":1.10, "x":1e400, "s":1E-10}',
     to: { to: 'Success', data: '{"z":1,"big":12345678901234567890,"e":1000.0,"n":-0.0,"d":1.1,"x":"Infinity","s":1.0E-10,"b":1.0}' },
   },
+  {
+    name: 'no new name, of a key that is there',
+    config: { renameKeysMapping: { a: 'b', c: null } },
+    data: '{"a":1,"c":2}',
+    to: { to: 'Failure', error: "The new name of 'c' is not set!" },
+  },
+  { name: 'no new name, of a key that is not there', config: { renameKeysMapping: { c: null } }, data: '{"a":1}', to: 'Success' },
+  {
+    name: 'no new name in metadata',
+    config: { renameIn: 'METADATA', renameKeysMapping: { a: null } },
+    metadata: { a: '1' },
+    to: { to: 'Failure', error: "The new name of 'a' is not set!" },
+  },
   { name: 'nothing to rename keeps the text', config: { renameKeysMapping: { a: 'b' } }, data: '{ "z": 1.0 }', to: 'Success' },
   { name: 'an array stays', config: { renameKeysMapping: { a: 'b' } }, data: '[ 1.0 ]', to: 'Success' },
   {
