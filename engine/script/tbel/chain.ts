@@ -177,13 +177,19 @@ const NAMES: Readonly<Record<string, string>> = {
   '>=': 'ge',
   '==': 'eq',
   '===': 'eq',
+  '&': 'bitAnd',
+  '|': 'bitOr',
+  '^': 'bitXor',
+  '<<': 'shiftLeft',
+  '<<<': 'shiftLeft',
+  '>>': 'shiftRight',
+  '>>>': 'shiftRightZero',
 };
 const INT_NAMES: Readonly<Record<string, string>> = { '+': 'intAdd', '-': 'intSub', '*': 'intMul', '/': 'intDiv' };
 
 export function operationCode(operator: string, left: string, right: string, writer: Pick<ChainWriter, 'mark'>): string {
   if (operator === '!=') return `!${writer.mark(`eq(${left}, ${right})`)}`;
-  const name = NAMES[operator];
-  return writer.mark(name === undefined ? `bits(${JSON.stringify(operator)}, ${left}, ${right})` : `${name}(${left}, ${right})`);
+  return writer.mark(`${NAMES[operator]}(${left}, ${right})`);
 }
 
 function codeOf(e: Made | Node, writer: ChainWriter): string {

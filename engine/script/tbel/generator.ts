@@ -18,8 +18,8 @@ export interface Generated {
 }
 
 const OPERATIONS =
-  'add, asInt, asLong, at, big, bits, bool, call, callLibrary, callStatic, cast, clampedOp, complement, constant, contains, count, create, dbl, div, each, eq, field, flt, ge, get, gt, ' +
-  'intAdd, intDiv, intMul, intSub, isA, isBlank, isEmptyValue, itemsOf, le, lng, lt, matchesRegex, missing, mod, mul, negate, newArray, pairs, pow, put, putAt, ' +
+  'add, asInt, asLong, at, big, bitAnd, bitOr, bitXor, bool, call, callLibrary, callStatic, cast, clampedOp, complement, constant, contains, count, create, dbl, div, each, eq, field, flt, ge, get, gt, ' +
+  'intAdd, intDiv, intMul, intSub, isA, isBlank, isEmptyValue, itemsOf, le, lng, lt, matchesRegex, missing, mod, mul, negate, newArray, pairs, pow, put, putAt, shiftLeft, shiftRight, shiftRightZero, ' +
   'similarity, soundsLike, stop, sub, textOf';
 /** Everything in front of the code stands on a line of its own, so that a column is a place. */
 const HEAD = `(function (operations) { 'use strict'; const { ${OPERATIONS} } = operations;\n`;

@@ -169,6 +169,16 @@ export function bits(operator: string, a: unknown, b: unknown): unknown {
   return lng(operator === '>>>' ? BigInt.asUintN(64, x) >> by : operator === '>>' ? x >> by : x << by);
 }
 
+const isSmall = (v: unknown): v is number => typeof v === 'number' && (v | 0) === v;
+/** The operators as the compiler calls them: Integers and bytes with an Integer, as decoders have them, go straight through. */
+export const bitAnd = (a: unknown, b: unknown): unknown =>
+  isSmall(b) ? (isSmall(a) ? a & b : a instanceof Byt ? a.v & b : bits('&', a, b)) : bits('&', a, b);
+export const bitOr = (a: unknown, b: unknown): unknown => (isSmall(a) && isSmall(b) ? a | b : bits('|', a, b));
+export const bitXor = (a: unknown, b: unknown): unknown => (isSmall(a) && isSmall(b) ? a ^ b : bits('^', a, b));
+export const shiftLeft = (a: unknown, b: unknown): unknown => (isSmall(a) && isSmall(b) ? a << b : bits('<<', a, b));
+export const shiftRight = (a: unknown, b: unknown): unknown => (isSmall(a) && isSmall(b) ? a >> b : bits('>>', a, b));
+export const shiftRightZero = (a: unknown, b: unknown): unknown => (isSmall(a) && isSmall(b) ? (a >>> b) | 0 : bits('>>>', a, b));
+
 function onBits(operator: string, a: number, b: number): number {
   switch (operator) {
     case '&':

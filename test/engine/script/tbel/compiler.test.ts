@@ -13,7 +13,7 @@ const WORDS =
 const OWN =
   /^(?:[gf]\d*\$\w[\w$]*|[gf]\d*\$\$[\w$]*|l\d+\$[\w$]*|[tkbep]\d+|\d[\w.]*|function|operations|use|strict|const|let|return|if|else|for|of|while|do|break|continue|undefined|null|true|false|map|NaN|Infinity|[a-z]\w*)$/;
 const OPERATIONS = new Set(
-  'add asInt asLong at big bits bool call callLibrary callStatic cast clampedOp complement constant contains count create dbl div each eq field flt ge get gt intAdd intDiv intMul intSub isA isBlank isEmptyValue itemsOf le lng lt matchesRegex missing mod mul negate newArray pairs pow put putAt similarity soundsLike stop sub textOf function operations const let return if else for of while do break continue undefined null true false map n uses run'.split(
+  'add asInt asLong at big bitAnd bitOr bitXor bool call callLibrary callStatic cast clampedOp complement constant contains count create dbl div each eq field flt ge get gt intAdd intDiv intMul intSub isA isBlank isEmptyValue itemsOf le lng lt matchesRegex missing mod mul negate newArray pairs pow put putAt shiftLeft shiftRight shiftRightZero similarity soundsLike stop sub textOf function operations const let return if else for of while do break continue undefined null true false map n uses run'.split(
     ' ',
   ),
 );
