@@ -155,16 +155,33 @@ export function bool(v: unknown): boolean {
 export const missing = (name: string): never => unresolvable(name);
 export const stop = (message: string): never => fault(message);
 
-/** What a foreach goes over; a list that grows or shrinks meanwhile is an error. */
-export function* each(source: unknown): Generator<unknown> {
-  if (Array.isArray(source)) {
-    // Java's iterator: at its end when it has gone as far as the list is long now, whatever happened before.
-    const size = source.length;
-    for (let i = 0; i !== source.length; i++) {
-      if (source.length !== size) fault('ConcurrentModificationException');
-      yield source[i];
-    }
-  } else if (typeof source === 'string') for (let i = 0; i < source.length; i++) yield new Chr(source[i]!);
+/** Java's iterator of a list: at its end when it has gone as far as the list is long now, whatever happened before; else a change is an error. */
+class ListIterator implements IterableIterator<unknown> {
+  readonly #list: readonly unknown[];
+  readonly #size: number;
+  /** The same for every step: a foreach takes the value out at once. */
+  readonly #step: { value: unknown; done: boolean } = { value: undefined, done: false };
+  #at = 0;
+  constructor(list: readonly unknown[]) {
+    this.#list = list;
+    this.#size = list.length;
+  }
+  [Symbol.iterator](): this {
+    return this;
+  }
+  next(): IteratorResult<unknown> {
+    const size = this.#list.length;
+    if (this.#at === size) this.#step.done = true;
+    else if (size !== this.#size) fault('ConcurrentModificationException');
+    else this.#step.value = this.#list[this.#at++];
+    return this.#step;
+  }
+}
+
+/** What a foreach goes over. */
+export const each = (source: unknown): Iterable<unknown> => (Array.isArray(source) ? new ListIterator(source) : eachOf(source));
+function* eachOf(source: unknown): Generator<unknown> {
+  if (typeof source === 'string') for (let i = 0; i < source.length; i++) yield new Chr(source[i]!);
   else if (isInt(source)) for (let i = 1; i <= source; i++) yield i;
   else if (source === null || source === undefined) nullPointer();
   else yield* itemsOf(source);
