@@ -101,6 +101,48 @@ export function json(message: Message): Json {
   return parsed;
 }
 
+const FIRST = new WeakMap<Message, Json>();
+
+/**
+ * The first JSON value of the data, parsed once; what stands behind it means nothing. So read those nodes whose original reads data with Jackson; Gson's
+ * want the whole to be JSON, as `json` does. Not to be changed. @throws InvalidJson
+ */
+export function firstJson(message: Message): Json {
+  const known = FIRST.get(message);
+  if (known !== undefined) return known;
+  try {
+    return json(message);
+  } catch (cause) {
+    const end = endOfFirst(message.data);
+    if (end === null || end === message.data.length) throw cause;
+    const first = parseJson(message.data.slice(0, end));
+    FIRST.set(message, first);
+    return first;
+  }
+}
+
+const WORD_OR_NUMBER = /(?:true|false|null)(?![\w$])|-?[\d.eE+-]+(?=[ \t\n\r])/y;
+
+/** Where the first value of a text ends, if it is one: behind a number must be a blank, behind a word no letter. null: nowhere. */
+function endOfFirst(text: string): number | null {
+  const start = Math.max(text.search(/[^ \t\n\r]/), 0);
+  WORD_OR_NUMBER.lastIndex = start;
+  if (WORD_OR_NUMBER.test(text)) return WORD_OR_NUMBER.lastIndex;
+  let depth = 0;
+  let inString = false;
+  for (let i = start; i < text.length; i++) {
+    const char = text[i]!;
+    if (inString && char === '\\') i++;
+    else if (char === '"') inString = !inString;
+    else if (inString) continue;
+    else if (char === '{' || char === '[') depth++;
+    else if (char === '}' || char === ']') depth--;
+    else if (depth === 0) return null;
+    if (depth <= 0 && !inString) return i + 1;
+  }
+  return null;
+}
+
 export const isJsonObject = (value: Json | undefined): value is JsonObject =>
   typeof value === 'object' && value !== null && !Array.isArray(value) && !(value instanceof Double);
 

@@ -1,4 +1,4 @@
-import { isJsonObject, type Json, json, plainText, printJson } from './json.ts';
+import { firstJson, isJsonObject, type Json, plainText, printJson } from './json.ts';
 import type { Message, Metadata } from './message.ts';
 
 /**
@@ -27,7 +27,7 @@ export function compilePattern(pattern: string, escaped: (text: string) => strin
   return (message) => {
     let data: Json;
     try {
-      data = json(message);
+      data = firstJson(message);
     } catch (cause) {
       throw new Error('Failed to process pattern!', { cause });
     }

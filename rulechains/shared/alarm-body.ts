@@ -1,5 +1,5 @@
 import { isUuid } from '#engine/id.ts';
-import { Double, isJsonObject, type Json, json, plainText, printJson } from '#engine/json.ts';
+import { Double, firstJson, isJsonObject, type Json, plainText, printJson } from '#engine/json.ts';
 import { ENTITY_TYPES, type EntityRef, type EntityType, type Message } from '#engine/message.ts';
 import type { Severity } from '#engine/services.ts';
 
@@ -30,7 +30,7 @@ class NoAlarm extends Error {}
 /** @throws Error when it is no alarm. */
 export function alarmBody(message: Message): AlarmBody {
   try {
-    const data = json(message);
+    const data = firstJson(message);
     if (!isJsonObject(data)) throw new NoAlarm();
     const { originator = null, customerId = null, details } = data;
     return {

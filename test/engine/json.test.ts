@@ -2,6 +2,9 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 import {
   Double,
+  firstJson,
+  InvalidJson,
+  type Json,
   javaDouble,
   keyProblem,
   parseAttributes,
@@ -14,6 +17,7 @@ import {
   valueJson,
   valueText,
 } from '#engine/json.ts';
+import { message } from '#test/support/message.ts';
 
 const LONG = (value: number | bigint): Value => ({ type: 'LONG', value });
 const DOUBLE = (value: number): Value => ({ type: 'DOUBLE', value });
@@ -42,6 +46,23 @@ test('json: a text nested deeper than 1000 levels is refused, whatever its strin
   assert.doesNotThrow(() => parseJson('['.repeat(1000) + ']'.repeat(1000)));
   assert.doesNotThrow(() => parseJson(JSON.stringify('\\"[['.repeat(2000))));
 });
+
+for (const [data, value] of [
+  ['{"a":1} x', { a: 1 }],
+  [' {"a":{"b":["}",2]}}}', { a: { b: ['}', 2] } }],
+  ['[1][2]', [1]],
+  ['"a\\"b"c', 'a"b'],
+  ['1 2', 1],
+  ['-1.5e0\n,', -1.5],
+  ['null,', null],
+  ['true false', true],
+  ['{"a":1.0}', { a: new Double(1, '1.0') }],
+] as [string, Json][]) {
+  test(`json: the first value of ${data}`, () => assert.deepEqual(firstJson(message({ data })), value));
+}
+for (const data of ['', ' ', 'x', '1x', '1,2', 'nullx', '{"a":1', '{"a":1]} x', '"a', '}', '{"a":x} 1', ',1']) {
+  test(`json: no first value in ${JSON.stringify(data)}`, () => assert.throws(() => firstJson(message({ data })), InvalidJson));
+}
 
 for (const [value, text] of [
   [5, '5.0'],

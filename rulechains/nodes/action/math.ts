@@ -1,5 +1,5 @@
 import { type Static, Type } from 'typebox';
-import { isJsonObject, type JsonObject, javaDouble, json, keyProblem, type Value } from '#engine/json.ts';
+import { firstJson, isJsonObject, type JsonObject, javaDouble, keyProblem, type Value } from '#engine/json.ts';
 import type { Message } from '#engine/message.ts';
 import { defineNode, type NodeContext, type Outcome } from '#engine/node.ts';
 import { Config } from '#engine/schema.ts';
@@ -127,7 +127,7 @@ const isAdded = (result: Result, to: 'addToBody' | 'addToMetadata'): boolean =>
   (result.type === 'ATTRIBUTE' || result.type === 'TIME_SERIES') && result[to];
 
 function bodyOf(message: Message): JsonObject {
-  const data = json(message);
+  const data = firstJson(message);
   if (!isJsonObject(data)) throw new Error('Message body is not a JSON object!');
   return data;
 }

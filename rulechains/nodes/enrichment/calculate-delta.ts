@@ -1,5 +1,5 @@
 import { type Static, Type } from 'typebox';
-import { isJsonObject, type Json, type JsonObject, json } from '#engine/json.ts';
+import { firstJson, isJsonObject, type Json, type JsonObject } from '#engine/json.ts';
 import { type Message, metadataTs } from '#engine/message.ts';
 import { defineNode, type NodeContext, type Outcome } from '#engine/node.ts';
 import { Config } from '#engine/schema.ts';
@@ -69,7 +69,7 @@ const isBlank = (text: string | null): boolean => (text ?? '').trim() === '';
 
 async function calculate(message: Message, context: Context): Promise<Outcome> {
   const { config } = context;
-  const data = message.type === 'POST_TELEMETRY_REQUEST' && message.data !== '' ? json(message) : null;
+  const data = message.type === 'POST_TELEMETRY_REQUEST' && message.data !== '' ? firstJson(message) : null;
   if (!isJsonObject(data as Json) || !Object.hasOwn(data as JsonObject, config.inputValueKey!)) return 'Other';
   const value = lenientDouble((data as JsonObject)[config.inputValueKey!]!);
   const ts = metadataTs(message);

@@ -1,4 +1,4 @@
-import { isJsonObject, json, plainText, printJson } from '#engine/json.ts';
+import { firstJson, isJsonObject, plainText, printJson } from '#engine/json.ts';
 import { withChanges } from '#engine/message.ts';
 import { defineNode } from '#engine/node.ts';
 import { Config } from '#engine/schema.ts';
@@ -20,7 +20,7 @@ export default defineNode({
   upgrades: partUpgrades('copyFrom', 'fromMetadata'),
   start: ({ config: { copyFrom, keys } }) => startKeys(copyFrom, 'CopyFrom', keys),
   process(message, { config, state: isWanted }) {
-    const data = json(message);
+    const data = firstJson(message);
     if (!isJsonObject(data)) return 'Success';
     if (config.copyFrom === 'DATA') {
       const copied = Object.entries(data).filter(([key]) => isWanted(key));

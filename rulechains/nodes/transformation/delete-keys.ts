@@ -1,4 +1,4 @@
-import { isJsonObject, json, printJson } from '#engine/json.ts';
+import { firstJson, isJsonObject, printJson } from '#engine/json.ts';
 import { withChanges } from '#engine/message.ts';
 import { defineNode } from '#engine/node.ts';
 import { Config } from '#engine/schema.ts';
@@ -24,7 +24,7 @@ export default defineNode({
       const metadata = without(message.metadata, isUnwanted);
       return { to: 'Success', message: metadata ? withChanges(message, { metadata }) : message };
     }
-    const data = json(message);
+    const data = firstJson(message);
     const left = isJsonObject(data) ? without(data, isUnwanted) : null;
     return { to: 'Success', message: left ? withChanges(message, { data: printJson(left) }) : message };
   },

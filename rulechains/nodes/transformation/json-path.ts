@@ -1,5 +1,5 @@
 import { Type } from 'typebox';
-import { json, printJson } from '#engine/json.ts';
+import { firstJson, printJson } from '#engine/json.ts';
 import { withChanges } from '#engine/message.ts';
 import { defineNode } from '#engine/node.ts';
 import { Config } from '#engine/schema.ts';
@@ -33,7 +33,7 @@ export default defineNode({
   },
   process(message, { state: path }) {
     if (path === null) return 'Success';
-    const data = json(message);
+    const data = firstJson(message);
     return { to: 'Success', message: withChanges(message, { data: printJson(evaluate(path, startLookup(data), data)) }) };
   },
 });

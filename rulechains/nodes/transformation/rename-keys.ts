@@ -1,5 +1,5 @@
 import { Type } from 'typebox';
-import { isJsonObject, json, printJson } from '#engine/json.ts';
+import { firstJson, isJsonObject, printJson } from '#engine/json.ts';
 import { withChanges } from '#engine/message.ts';
 import { defineNode } from '#engine/node.ts';
 import { Config } from '#engine/schema.ts';
@@ -34,7 +34,7 @@ export default defineNode({
       const metadata = renamed(message.metadata, names);
       return { to: 'Success', message: metadata ? withChanges(message, { metadata }) : message };
     }
-    const data = json(message);
+    const data = firstJson(message);
     const changed = isJsonObject(data) ? renamed(data, names) : null;
     return { to: 'Success', message: changed ? withChanges(message, { data: printJson(changed) }) : message };
   },

@@ -1,4 +1,4 @@
-import { json, printJson } from '#engine/json.ts';
+import { firstJson, printJson } from '#engine/json.ts';
 import { withChanges } from '#engine/message.ts';
 import { defineNode } from '#engine/node.ts';
 import { NO_CONFIG } from '../../shared/fields.ts';
@@ -13,7 +13,7 @@ export default defineNode({
   relations: ['Success'],
   ...NO_CONFIG,
   process(message) {
-    const data = json(message);
+    const data = firstJson(message);
     if (!Array.isArray(data)) throw new Error('Msg data is not a JSON Array!');
     return data.map((element) => ({ to: 'Success', message: withChanges(message, { data: printJson(element) }) }));
   },

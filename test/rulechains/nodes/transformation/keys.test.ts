@@ -40,6 +40,13 @@ for (const { name, node, config, data = '{}', metadata = {}, to } of [
     metadata: { a: '0', b: '2' },
     to: { to: 'Success', metadata: { a: '1', b: '2' } },
   },
+  {
+    name: 'copy: what stands behind the data means nothing',
+    node: copyKeys,
+    config: { keys: ['a'] },
+    data: '{"a":1} x',
+    to: { to: 'Success', metadata: { a: '1' } },
+  },
   { name: 'copy: the whole key', node: copyKeys, config: { keys: ['Key', 'other.'] }, data: SIX, to: 'Success' },
   { name: 'copy: no keys', node: copyKeys, config: { keys: [] }, data: SIX, to: 'Success' },
   {
