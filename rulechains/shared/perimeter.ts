@@ -62,7 +62,8 @@ export function isInside(message: Message, config: PerimeterConfig): boolean {
 }
 
 function isInsideOfConfig(point: Point, config: PerimeterConfig): boolean {
-  if (config.perimeterType === null) throw new Error('Unsupported perimeter type: null');
+  if (config.perimeterType === null) throw new Error('Unsupported perimeter type: null!');
+  if (config.perimeterType === 'POLYGON' && config.polygonsDefinition === null) throw new Error('polygonInString is marked non-null but is null');
   if (config.perimeterType === 'POLYGON') return polygonArea(config.polygonsDefinition)(point);
   const { centerLatitude, centerLongitude, range, rangeUnit } = config;
   if (centerLatitude === null || centerLongitude === null || range === null || rangeUnit === null) throw new Error('Circle is not complete!');
@@ -149,18 +150,12 @@ function listOf(value: Json | undefined): Json[] {
 
 /** A list of points is a polygon; anything else is a list of polygons, however deep. */
 function polygonsIn(list: readonly Json[]): Point[][] {
-  if (list.every((element) => isScalar(firstOf(element))))
+  if (list.every((element) => listOf(element).slice(0, 1).some(isScalar)))
     return [list.map((point): Point => [javaNumber(listOf(point)[0]!), javaNumber(secondOf(point))])];
   return list.flatMap((element) => polygonsIn(listOf(element)));
 }
 
 const isScalar = (value: Json): boolean => value !== null && !Array.isArray(value) && !isJsonObject(value);
-
-function firstOf(element: Json): Json {
-  const [first] = listOf(element);
-  if (first === undefined) throw new Error('Index 0 out of bounds for length 0');
-  return first;
-}
 
 function secondOf(point: Json): Json {
   const second = listOf(point)[1];

@@ -1,10 +1,11 @@
 import { Type } from 'typebox';
 import { isUuid } from '#engine/id.ts';
-import { isJsonObject, json } from '#engine/json.ts';
+import { firstJson, isJsonObject } from '#engine/json.ts';
 import type { Message } from '#engine/message.ts';
 import { defineNode } from '#engine/node.ts';
 import { Config } from '#engine/schema.ts';
 import { alarmStatus } from '#engine/services/alarms.ts';
+import { alarmBody } from '../../shared/alarm-body.ts';
 import { nullable } from '../../shared/fields.ts';
 
 /** What counts is the status that is stored now, not the one that the message tells. */
@@ -33,8 +34,10 @@ export default defineNode({
 
 /** @throws Error when the data is no alarm. */
 function alarmIdIn(message: Message): string {
-  const data = json(message);
+  const data = firstJson(message);
   if (data === null) throw new Error('alarm is null');
+  // What else the alarm says does not count, but it must be one.
+  alarmBody(message);
   const id = isJsonObject(data) ? (data['id'] ?? null) : undefined;
   if (id === null) throw new Error('Incorrect alarmId null');
   const uuid = isJsonObject(id) && id['entityType'] === 'ALARM' ? id['id'] : undefined;
