@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
 import { openScriptEngine } from '#engine/script/pool.ts';
 import type { ScriptArgs } from '#engine/script.ts';
+import { outcomeOf } from './run.ts';
 
 const engine = openScriptEngine({ hosts: 1 });
 after(() => engine.close());
@@ -19,17 +20,17 @@ const noMethod = (name: string, args = ''): string =>
 
 // ---- names of the host and of the language are names of nothing ----
 
+// Not isolated, so that every name of the host would be there to be found.
 for (const name of [
   ...['globalThis', 'global', 'window', 'process', 'require', 'module', 'Function', 'eval', 'Reflect', 'Proxy', 'Symbol', 'Promise', 'WebAssembly'],
   ...['console', 'Error', 'Map', 'Set', 'Array', 'BigInt', 'undefined', 'arguments', 'this', 'self', 'constructor', '__proto__', 'prototype'],
   // What the generated code calls its own things.
   ...['operations', 'get', 'put', 'call', 'callStatic', 'g$msg', 'l1$msg', 'f0$f', 't0', 'k0', 'e0', 'b0', 'uses', 'run', 'lng'],
 ])
-  test(`tbel hostile: the name ${name}`, async () => {
-    assert.equal(await outcome(`return ${name};`), unknown(name));
-    assert.equal(await outcome(`return ${name}("1");`), unknown(name));
-    assert.equal(await outcome(`return ${name}.x;`), unknown(name));
-    assert.equal(await outcome(`var ${name} = 5; function f(${name}) { return ${name} + 1; } return [${name}, f(1)];`), '[5,2]');
+  test(`tbel hostile: the name ${name}`, () => {
+    const none = `error: unresolvable property or identifier: ${name}`;
+    for (const asked of [name, `${name}("1")`, `${name}.x`]) assert.equal(outcomeOf(`return ${asked};`), none);
+    assert.equal(outcomeOf(`var ${name} = 5; function f(${name}) { return ${name} + 1; } return [${name}, f(1)];`), '[5,2]');
   });
 
 // ---- no value leads anywhere ----
