@@ -1,9 +1,9 @@
 import { type JsonObject, printJson, type Value, valueText } from '#engine/json.ts';
 import type { EntityRef, Message } from '#engine/message.ts';
-import { fillPattern } from '#engine/pattern.ts';
 import type { Services } from '#engine/services.ts';
 import { attributeScope } from './attributes.ts';
 import { numberOf, parseDouble } from './numbers.ts';
+import { fillRequired } from './required-pattern.ts';
 
 /** Where the math function node takes its numbers from. */
 
@@ -48,6 +48,7 @@ function readArgument(
     }
     case 'ATTRIBUTE': {
       const scope = attributeScope(argument.attributeScope || 'SERVER_SCOPE');
+      if (key === '') throw new Error('Incorrect attribute key ');
       return async () =>
         stored((await attributes.find(originator, scope, [key]))[0]?.value, argument, originator, `Attribute: ${key} with scope: ${scope}`);
     }
@@ -60,7 +61,7 @@ function readArgument(
 
 /** Patterns everywhere but in constants. */
 export const keyOf = (message: Message, { type, key }: { readonly type: string | null; readonly key: string | null }): string =>
-  type === 'CONSTANT' ? (key ?? '') : fillPattern(key ?? '', message);
+  type === 'CONSTANT' ? (key ?? '') : fillRequired(key, message);
 
 function fromBody(body: JsonObject, key: string, argument: Argument): number {
   if (!Object.hasOwn(body, key)) return orDefault(argument, `Message body has no '${key}'!`);

@@ -109,11 +109,13 @@ function compiled(text: string, given: NonNullable<MathFunction['arguments']>): 
 async function calculate(message: Message, context: Context): Promise<Outcome> {
   const { config } = context;
   const result = config.result!;
-  const usesBody = config.arguments!.some(({ type }) => type === 'MESSAGE_BODY') || result.type === 'MESSAGE_BODY' || isAdded(result, 'addToBody');
+  const usesBody = config.arguments!.some(({ type }) => type === 'MESSAGE_BODY') || result.type === 'MESSAGE_BODY';
   const body = usesBody ? bodyOf(message) : null;
   const value = apply(context, await readArguments(message, config.arguments!, body, context));
   const key = keyOf(message, result);
   const isStored = store(message, value, context);
+  // The original does not read the data for this alone, and finds out when the value is stored.
+  if (body === null && isAdded(result, 'addToBody')) return { to: 'Failure', message, error: 'No value present', effect: isStored };
   let after = message;
   const shown = isStored && !result.addToBody && !result.addToMetadata ? null : rounded(value, config);
   if (shown !== null && (result.type === 'MESSAGE_BODY' || isAdded(result, 'addToBody'))) after = enriched(after, 'DATA', [[key, shown.json]]);

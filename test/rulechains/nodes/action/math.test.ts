@@ -5,7 +5,7 @@ import math from '#rulechains/nodes/action/math.ts';
 import { DEVICE, message } from '#test/support/message.ts';
 import { NOW, run, services, start, type World } from '#test/support/services.ts';
 
-const argument = (name: string, type = 'MESSAGE_BODY', key = name, more = {}) => ({
+const argument = (name: string, type = 'MESSAGE_BODY', key: string | null = name, more = {}) => ({
   name,
   type,
   key,
@@ -235,11 +235,15 @@ for (const { name, config, data = { a: 5 }, metadata = {}, to, did = [] } of [
     to: 'Message body is not a JSON object!',
   },
   {
-    name: 'data is no object, and a time series goes there too: nothing is stored',
+    name: 'also to data, when nothing else is there: stored, and a failure',
     config: { ...one('ABS', { type: 'TIME_SERIES', addToBody: true }), arguments: [argument('a', 'CONSTANT', '1')] },
     data: '[]',
-    to: 'Message body is not a JSON object!',
+    to: { to: 'Failure', error: 'No value present', effect: true },
+    did: [['save telemetry', DEVICE, NOW, { r: { type: 'DOUBLE', value: 1 } }, undefined]],
   },
+  { name: 'no key', config: one('ABS', { key: null }), to: 'Failed to process pattern!' },
+  { name: 'no key of an argument', config: { ...one('ABS'), arguments: [argument('a', 'MESSAGE_BODY', null)] }, to: 'Failed to process pattern!' },
+  { name: 'an empty key of an attribute', config: { ...one('ABS'), arguments: [argument('a', 'ATTRIBUTE', '')] }, to: 'Incorrect attribute key ' },
 ] as { name: string; config: Record<string, unknown>; data?: unknown; metadata?: Record<string, string>; to: unknown; did?: unknown[][] }[])
   test(`math: ${name}`, async () => {
     const given = services();
