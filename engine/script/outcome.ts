@@ -101,12 +101,16 @@ function shaped(kind: ScriptKind, json: string | undefined): ScriptResult {
 function shapedTbel(kind: ScriptKind, json: string): ScriptResult {
   if (kind === 'log') return { ok: true, json: json[0] === '"' ? json : JSON.stringify(json) };
   const wrong = wrongType(kind, json);
-  if (wrong === null) return { ok: true, json };
-  const other =
-    kind === 'switch' && wrong !== 'ARRAY' && json[0] === '['
-      ? JSON.stringify((JSON.parse(json) as unknown[]).find((label) => typeof label !== 'string'))
-      : json;
-  return failed('shape', `Wrong result type: ${javaClass(other)}`);
+  const other = json[0] === '[' ? strayElement(kind, json) : undefined;
+  if (wrong === null && other === undefined) return { ok: true, json };
+  return failed('shape', `Wrong result type: ${javaClass(other === undefined ? json : JSON.stringify(other))}`);
+}
+
+/** The first element of a list that may not be in it. */
+function strayElement(kind: ScriptKind, json: string): unknown {
+  if (kind !== 'switch' && kind !== 'transform') return undefined;
+  const list = JSON.parse(json) as unknown[];
+  return list.find(kind === 'switch' ? (label) => typeof label !== 'string' : (message) => jsonType(JSON.stringify(message)) !== 'OBJECT');
 }
 
 const JAVA_CLASSES: Readonly<Record<string, string>> = {

@@ -255,6 +255,20 @@ test('check tells without running, and run tells the same', async () => {
   assert.equal(await engine.check({ kind: 'filter', language: 'TBEL', body: 'return true;' }), null);
 });
 
+for (const [body, outcome] of [
+  ['return [{msg: {i: 1}}, {:}];', { ok: true, json: '[{"msg":{"i":1}},{}]' }],
+  ['return [];', { ok: true, json: '[]' }],
+  ['return [{:}, 5];', 'Integer'],
+  ["return ['a', 5];", 'String'],
+  ['return [null];', 'null'],
+  ['return [[1]];', 'ArrayList'],
+  ['return 5;', 'Integer'],
+] as const)
+  test(`a TBEL transformation gives maps: ${body}`, async () =>
+    assert.deepEqual(await engine.run({ kind: 'transform', language: 'TBEL', body }, [NODE]), [
+      typeof outcome === 'string' ? { ok: false, fault: { reason: 'shape', message: `Wrong result type: ${outcome}` } } : outcome,
+    ]));
+
 test('what a script prints comes back with its result, bounded', async () => {
   const [some, many] = await engine.run(
     js('any', 'console.log("a", { b: 1 }, 5); console.warn(undefined); for (var i = 0; i < msg; i++) console.info("x".repeat(5000)); throw 1;'),

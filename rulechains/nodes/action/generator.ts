@@ -82,7 +82,7 @@ async function generate(script: Script, previous: Message, scripts: Services['sc
   if (!result!.ok) throw scriptError(result!.fault);
   const returned = parseJson(result!.json!);
   if (!isJsonObject(returned)) throw new Error('Generator script must return an object!');
-  return scriptMessage(returned, previous);
+  return scriptMessage(returned, previous, script.language);
 }
 
 async function originatorOf({

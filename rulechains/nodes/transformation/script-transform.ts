@@ -2,7 +2,7 @@ import { isJsonObject, parseJson } from '#engine/json.ts';
 import type { Message } from '#engine/message.ts';
 import { defineNode, type Outcome } from '#engine/node.ts';
 import { Config } from '#engine/schema.ts';
-import type { Script, ScriptResult } from '#engine/script.ts';
+import type { Script, ScriptLanguage, ScriptResult } from '#engine/script.ts';
 import { runScript, scriptChoice, scriptError, scriptFields, startScript } from '../../shared/script.ts';
 import { scriptMessage } from '../../shared/script-message.ts';
 
@@ -22,17 +22,17 @@ export default defineNode({
   start: ({ config, scripts }): Promise<Script> => startScript('transform', scriptChoice(config), scripts),
   async processBatch(messages, { state, scripts }) {
     const results = await runScript(state, messages, scripts);
-    return results.map((result, index) => transformed(result, messages[index]!));
+    return results.map((result, index) => transformed(result, messages[index]!, state.language));
   },
 });
 
-function transformed(result: ScriptResult, message: Message): Outcome | Error {
+function transformed(result: ScriptResult, message: Message, language: ScriptLanguage): Outcome | Error {
   if (!result.ok) return scriptError(result.fault);
   try {
     const returned = parseJson(result.json!);
-    if (isJsonObject(returned)) return { to: 'Success', message: scriptMessage(returned, message) };
+    if (isJsonObject(returned)) return { to: 'Success', message: scriptMessage(returned, message, language) };
     if (!Array.isArray(returned) || returned.length === 0) return new Error('Message or messages list are empty!');
-    return returned.map((element) => ({ to: 'Success', message: isJsonObject(element) ? scriptMessage(element, message) : message }));
+    return returned.map((element) => ({ to: 'Success', message: isJsonObject(element) ? scriptMessage(element, message, language) : message }));
   } catch (cause) {
     return cause as Error;
   }

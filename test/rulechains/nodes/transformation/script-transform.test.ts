@@ -47,6 +47,13 @@ for (const { name, script, to } of [
     assert.deepEqual(await run(scriptTransform, [before], { config: { scriptLang: 'JS', jsScript: script } }), [to]);
   });
 
+test('script transform: nested metadata of TBEL becomes the text that Java makes of it', async () => {
+  const tbelScript = "return {metadata: {o: {a: 1, b: [1, 0.5, 'x']}, l: [true, {c: 1e21}], e: [], m: {}, n: null}};";
+  assert.deepEqual(await run(scriptTransform, [before], { config: { scriptLang: 'TBEL', tbelScript } }), [
+    { to: 'Success', metadata: { o: '{a=1, b=[1, 0.5, x]}', l: '[true, {c=1.0E21}]', e: '[]', m: '{}' } },
+  ]);
+});
+
 test('script transform: a batch crosses once, one bad message harms no other', async () => {
   const given = services();
   const messages = ['{"i":1}', 'no json', '{"i":2}'].map((data) => message({ data }));
