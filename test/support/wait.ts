@@ -1,3 +1,4 @@
+import { availableParallelism, loadavg } from 'node:os';
 /** Waits for something, but not for ever. @throws Error naming what did not come. */
 export async function within<T>(promise: Promise<T>, what: string, ms = 5000): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
@@ -15,3 +16,6 @@ export async function eventually(condition: () => boolean | Promise<boolean>, wh
     await new Promise((resolve) => setTimeout(resolve, 2));
   }
 }
+
+/** A time that holds on a machine of its own, stretched by as much as others want of this one. */
+export const onThisMachine = (ms: number): number => ms * Math.min(4, Math.max(1, loadavg()[0]! / availableParallelism()));
