@@ -6,9 +6,10 @@ import { newId } from '#engine/id.ts';
 import type { KeyValue, Value } from '#engine/json.ts';
 import { createMessage, type EntityRef } from '#engine/message.ts';
 import { type Backend, laneOf } from '#engine/queue.ts';
-import type { Attribute, Doc } from '#engine/store.ts';
+import type { Attribute } from '#engine/store.ts';
 import { Work } from '#engine/work.ts';
 import { type DeviceEvent, type DeviceTimes, deviceMachine } from './device.ts';
+import { createRestorer } from './device-restore.ts';
 import { createDeviceWords, type DeviceWord } from './device-words.ts';
 import type { LaneFollower, System } from './system.ts';
 
@@ -40,8 +41,6 @@ const STATE_KEYS = ['active', 'lastConnectTime', 'lastActivityTime', 'lastDiscon
 const FLUSH_MS = 60_000;
 /** So long after the last thing it was told an actor is let go, until there is something new. */
 const REST_AFTER_MS = 2000;
-const RESTORE_RETRY_MS = 1000;
-const RESTORED_AT_ONCE = 32;
 /** Silent for this many time-outs: the actor is let go; the next message brings it back. */
 const PASSIVE_AFTER = 2;
 
@@ -71,7 +70,6 @@ export function createDevices({ backend, system, inactivityMs, now, log }: Devic
   let lastFlush = now();
   let pending: Promise<unknown> = Promise.resolve();
   let stopped = false;
-  let started = false;
 
   /** Under what this device's state is written. Null: nobody else could write it. */
   const leaseOf = (deviceId: string): Lease | null => (cluster.shared ? system.leaseOf(deviceId) : null);
@@ -245,47 +243,7 @@ export function createDevices({ backend, system, inactivityMs, now, log }: Devic
     if (at - lastFlush >= FLUSH_MS) flush();
   }
 
-  /** Devices that were active when the process ended, or when their lane was another's, must still become inactive. Null: all that there are. */
-  let toRestore: Set<number> | null = new Set();
-  let restoring = false;
-
-  function restore(): void {
-    if (!started || stopped || restoring) return;
-    restoring = true;
-    restoreAll()
-      .catch(failed)
-      .finally(() => {
-        restoring = false;
-        if (toRestore === null || toRestore.size > 0) setTimeout(restore, RESTORE_RETRY_MS).unref();
-      });
-  }
-
-  async function wakeActive({ tenantId, id }: Doc): Promise<void> {
-    const [active] = await backend.store.attributes(tenantId, { entityType: 'DEVICE', id }, 'SERVER_SCOPE', ['active']);
-    if (active?.value.value === true) await awake(tenantId, id);
-  }
-
-  /** Once through all devices for as many lanes as were granted by then. */
-  async function restoreAll(): Promise<void> {
-    while (toRestore === null || toRestore.size > 0) {
-      const lanes: ReadonlySet<number> | null = toRestore;
-      toRestore = new Set();
-      try {
-        let reading: Promise<void>[] = [];
-        for await (const device of backend.store.everyDoc('DEVICE')) {
-          if (stopped) return;
-          if (lanes !== null && !lanes.has(laneOf(device.id, queue.lanes))) continue;
-          if (reading.push(wakeActive(device)) < RESTORED_AT_ONCE) continue;
-          await Promise.all(reading);
-          reading = [];
-        }
-        await Promise.all(reading);
-      } catch (cause) {
-        toRestore = lanes === null ? null : new Set([...lanes, ...toRestore]);
-        throw cause;
-      }
-    }
-  }
+  const restorer = createRestorer({ store: backend.store, lanes: queue.lanes, wake: awake, failed });
 
   function heard(tenantId: string, deviceId: string, word: DeviceWord): void {
     if (word === 'activity') spoke(tenantId, deviceId);
@@ -378,25 +336,23 @@ export function createDevices({ backend, system, inactivityMs, now, log }: Devic
 
     granted(lane) {
       if (!cluster.shared) return;
-      toRestore?.add(lane);
-      restore();
+      restorer.add(lane);
     },
     async revoked(lane) {
       if (!cluster.shared) return;
-      toRestore?.delete(lane);
+      restorer.remove(lane);
       flush(lane);
       for (const entry of [...entries.values()]) if (laneOf(entry.ref.id, queue.lanes) === lane) forget(entry);
       await pending;
     },
 
     start() {
-      started = true;
-      if (!cluster.shared) toRestore = null;
       sweepTimer = setInterval(sweep, Math.min(1000, Math.max(50, inactivityMs / 10)));
-      restore();
+      restorer.start(!cluster.shared);
     },
     async stop() {
       stopped = true;
+      restorer.stop();
       clearInterval(sweepTimer);
       unsubscribe();
       words?.close();
