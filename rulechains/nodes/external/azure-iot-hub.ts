@@ -1,15 +1,12 @@
 import { Type } from 'typebox';
-import { isPassing } from '#engine/errors.ts';
 import { defineNode } from '#engine/node.ts';
-import { fillPattern } from '#engine/pattern.ts';
 import { Config } from '#engine/schema.ts';
 import { azureUsername, sasToken, TOKEN_SECONDS } from '../../shared/azure-sas.ts';
-import { undelivered } from '../../shared/broker.ts';
 import { Anonymous, Basic, CertPem, Sas, tlsOf } from '../../shared/credentials.ts';
 import { nullable } from '../../shared/fields.ts';
 import { checkPem } from '../../shared/http.ts';
 import { clientIdOf, connectTimeoutOf, MQTT_DEFAULTS, mqttFields, openMqtt } from '../../shared/mqtt.ts';
-import { plainTextOf } from '../../shared/plain-text.ts';
+import { publishing } from '../../shared/mqtt-publish.ts';
 
 const PORT = 8883;
 
@@ -57,17 +54,5 @@ export default defineNode({
       ...(key && { maxAgeMs: TOKEN_SECONDS * 900 }),
     });
   },
-  stop: (mqtt) => mqtt.stop(),
-  preview: (message, config) => ({ topic: fillPattern(config.topicPattern ?? '', message), payload: payloadOf(message.data, config) }),
-  async send(message, { config, state, signal }) {
-    const topic = fillPattern(config.topicPattern!, message);
-    try {
-      await state.publish(topic, payloadOf(message.data, config), config.retainedMessage, signal);
-      return 'Success';
-    } catch (cause) {
-      return undelivered(message, cause, isPassing(cause));
-    }
-  },
+  ...publishing,
 });
-
-const payloadOf = (data: string, { parseToPlainText }: { parseToPlainText: boolean }): string => (parseToPlainText ? plainTextOf(data) : data);

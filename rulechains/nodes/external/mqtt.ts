@@ -1,12 +1,9 @@
-import { isPassing } from '#engine/errors.ts';
 import { defineNode } from '#engine/node.ts';
-import { fillPattern } from '#engine/pattern.ts';
 import { Config } from '#engine/schema.ts';
-import { undelivered } from '../../shared/broker.ts';
 import { credentials, tlsOf } from '../../shared/credentials.ts';
 import { checkPem } from '../../shared/http.ts';
 import { clientIdOf, connectTimeoutOf, MQTT_DEFAULTS, mqttFields, openMqtt } from '../../shared/mqtt.ts';
-import { plainTextOf } from '../../shared/plain-text.ts';
+import { publishing } from '../../shared/mqtt-publish.ts';
 
 /** QoS 1: Success is the broker's PUBACK. The connection is opened by the first message and not at the start: a broker that is away makes messages wait, not the node useless. */
 export default defineNode({
@@ -36,17 +33,5 @@ export default defineNode({
       },
     });
   },
-  stop: (mqtt) => mqtt.stop(),
-  preview: (message, config) => ({ topic: fillPattern(config.topicPattern ?? '', message), payload: payloadOf(message.data, config) }),
-  async send(message, { config, state, signal }) {
-    const topic = fillPattern(config.topicPattern!, message);
-    try {
-      await state.publish(topic, payloadOf(message.data, config), config.retainedMessage, signal);
-      return 'Success';
-    } catch (cause) {
-      return undelivered(message, cause, isPassing(cause));
-    }
-  },
+  ...publishing,
 });
-
-const payloadOf = (data: string, { parseToPlainText }: { parseToPlainText: boolean }): string => (parseToPlainText ? plainTextOf(data) : data);
