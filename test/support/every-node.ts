@@ -56,8 +56,6 @@ export const DEVICE: EntityRef = { entityType: 'DEVICE', id: device.id };
 export const ASSET: EntityRef = { entityType: 'ASSET', id: asset.id };
 export const CUSTOMER: EntityRef = { entityType: 'CUSTOMER', id: customer.id };
 export const GROUP_ID = group.id;
-export const TARGET_ID = target.id;
-export const TEMPLATE_ID = template.id;
 /** Of `openEngine`: there, without nodes. */
 export const CALLED: TestChain = { id: id(10), nodes: [] };
 
