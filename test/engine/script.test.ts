@@ -246,6 +246,16 @@ for (const { name, script, args = NODE, fault } of [
   test(`script refused: ${name}`, async () => assert.deepEqual(await json(script, args), fault));
 }
 
+for (const body of ['}); (function () {', 'return 1; }, function () {', 'return ((;']) {
+  test(`check refuses what run refuses, before anybody has run it: ${body}`, async () => {
+    const script = js('filter', `${body} // checked first`);
+    const fault = await engine.check(script);
+    assert.equal(fault?.reason, 'compile');
+    const [result] = await engine.run(script, [['{}', '{}', 'T']]);
+    assert.deepEqual(result, { ok: false, fault });
+  });
+}
+
 test('check tells without running, and run tells the same', async () => {
   assert.equal(await engine.check(js('any', 'while (true) {}')), null);
   const bad = js('transform', 'return {');

@@ -25,15 +25,20 @@ test('visit: a node that takes batches is entered once for all that came togethe
   assert.deepEqual(entered, [50]);
 });
 
-for (const { kind, way } of [
-  { kind: 'one message', way: { process: () => new Promise<never>(() => {}) } },
-  { kind: 'batches', way: { processBatch: () => new Promise<never>(() => {}) } },
+for (const { kind, method } of [
+  { kind: 'one message', method: 'process' },
+  { kind: 'batches', method: 'processBatch' },
 ]) {
   test(`visit: a node that takes ${kind} and never answers fails its messages, and the lane goes on`, async (t) => {
+    let asked = 0;
+    const never = () => {
+      asked++;
+      return new Promise<never>(() => {});
+    };
     const stuck = defineNode({
       ...{ type: 'test.stuck', family: 'ACTION', version: 0, label: 'test', summary: 'For tests.', relations: ['Success'], config: Type.Object({}) },
       ...{ defaults: {}, anyKey: true },
-      ...way,
+      [method]: never,
     });
     const chain = { id: 'a', nodes: [{ name: 's', type: 'test.stuck' }] };
     const engine = await openEngine(t, { chains: [chain], nodes: [stuck], runner: { nodeTimeoutMs: 20 } });
@@ -41,5 +46,6 @@ for (const { kind, way } of [
     const works = await engine.drain();
     const reasons = works.flatMap((work) => work.deadLetters.map(({ reason }) => reason));
     assert.deepEqual(reasons, new Array(20).fill('The rule node gave no answer within 0.02 s'));
+    assert.equal(asked, 1, 'once for all of them: each wait is one of the whole lane');
   });
 }

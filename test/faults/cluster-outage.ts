@@ -116,9 +116,11 @@ async function healthy({ cluster }: ClusterPlant, deadlineMs = 60_000): Promise<
 /** Messages are being stored. */
 async function flowing({ stored }: ClusterPlant, deadlineMs = 60_000): Promise<void> {
   const end = Date.now() + deadlineMs;
-  const first = await stored().catch(() => null);
+  let first: number | null = null;
   for (;;) {
+    // An answer that does not come yet is none to compare with.
     const now = await stored().catch(() => null);
+    first ??= now;
     if (now !== null && first !== null && now > first) return;
     if (Date.now() > end) throw new Error(`nothing is stored for ${deadlineMs} ms`);
     await new Promise((resolve) => setTimeout(resolve, 50));
